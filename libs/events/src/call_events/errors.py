@@ -1,0 +1,71 @@
+"""What can go wrong with events and their log.
+
+    CallEventsError
+    ├── OurMistake                 the caller broke the contract; repeating cannot help
+    │   ├── BadCallId              a call id that must not become a key
+    │   ├── BadEvent               bytes or fields that are no event of ours
+    │   ├── BadProgress            a handler's answer would strand or spin its call
+    │   └── BadSetting             a setting a service cannot start with
+    ├── AppendRefused              the log understood the append and said no
+    │   ├── CallUnknown            the call has no log yet and the event does not open one
+    │   ├── CallClosed             the call's log has ended
+    │   ├── TailMoved              somebody else appended first (optimistic concurrency)
+    │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
+    └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
+
+Whether to try again is data (`retry`); who tries, and how often, is the caller's policy.
+"""
+
+from typing import ClassVar
+
+
+class CallEventsError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    retry: ClassVar[bool] = False
+
+
+class OurMistake(CallEventsError):
+    """The caller broke the contract."""
+
+
+class BadCallId(OurMistake):
+    """A call id must be 1 to 128 letters, digits or ``_ . : + @ -`` and begin with a letter or digit."""
+
+
+class BadEvent(OurMistake):
+    """These are not the bytes or fields of an event."""
+
+
+class BadProgress(OurMistake):
+    """A handler's answer would strand or spin its call."""
+
+
+class BadSetting(OurMistake):
+    """A setting with which a service cannot start; the text names the setting and the mend."""
+
+
+class AppendRefused(CallEventsError):
+    """The log refused an append and changed nothing."""
+
+
+class CallUnknown(AppendRefused):
+    """The call has no log and this event does not open one."""
+
+
+class CallClosed(AppendRefused):
+    """The call's log has ended; nothing can follow ``call.ended``."""
+
+
+class TailMoved(AppendRefused):
+    """The log is longer than the writer believed."""
+
+
+class StaleOwner(AppendRefused):
+    """A newer owner has taken the call over."""
+
+
+class LogUnavailable(CallEventsError):
+    """Redis cannot be reached, or answers that it cannot serve now."""
+
+    retry: ClassVar[bool] = True
