@@ -1,0 +1,204 @@
+"""Deliver the conversation of one call, one message at a time.
+
+State is the cursor and the receipts, nothing else: every turn reads the log anew, does at most one place, and answers
+how far it got. What is kept in memory besides (how often a message has failed, whether CCM serves) is advice about
+*when* to try; losing it costs one early attempt and never a message, a double or the order.
+"""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from call_events.ports import CallView, Clock, Progress, Receipt
+from ccm_bridge.domain.breaker import Breaker
+from ccm_bridge.domain.conversation import Conversation
+from ccm_bridge.domain.delivery import Bounds, Deliver, Idle, Pass, Wait, next_step
+from ccm_bridge.domain.history import DELIVERED, PASSED_OVER, REFUSED, UNFINISHED, History, read_history
+from ccm_bridge.domain.message import Message
+from ccm_bridge.domain.retry import Backoff, NoAnswer, Reaction, Reply, react
+from ccm_bridge.ports import ConversationSink, DeliveryMeter
+
+log = structlog.get_logger()
+
+#: Messages with failed attempts that are remembered; beyond, the oldest are tried early.
+_REMEMBERED = 20_000
+#: From this attempt on a message that CCM keeps failing is an error and no longer a warning.
+_ALARMING = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """How often a message has failed, and when it may be tried again."""
+
+    attempts: int
+    not_before: datetime
+
+
+class ConversationDelivery:
+    """The bridge's handler: what is new in a call becomes messages in CCM."""
+
+    def __init__(
+        self,
+        sink: ConversationSink,
+        clock: Clock,
+        meter: DeliveryMeter,
+        *,
+        conversation: Conversation,
+        bounds: Bounds,
+        backoff: Backoff,
+        breaker: Breaker,
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._meter = meter
+        self._conversation = conversation
+        self._bounds = bounds
+        self._backoff = backoff
+        self._breaker = breaker
+        self._failed: OrderedDict[str, _Failed] = OrderedDict()
+
+    async def __call__(self, view: CallView) -> Progress:
+        """Send the messages of the next place that has any, if they are due; finish what needs none."""
+        history = read_history(view.events, view.receipts)
+        cursor = view.cursor
+        receipts: list[Receipt] = []
+        uncommitted = False
+        while True:
+            step = next_step(history, cursor, self._clock.now(), conversation=self._conversation, bounds=self._bounds)
+            match step:
+                case Idle():
+                    return Progress(cursor, receipts=tuple(receipts))
+                case Wait():
+                    self._meter.waiting(step.reason)
+                    return Progress(cursor, step.until, tuple(receipts))
+                case Pass():
+                    cursor += 1
+                    if step.receipt is not None:
+                        receipts.append(step.receipt)
+                        history.add(step.receipt)
+                        self._passed_over(step.receipt)
+                        uncommitted = True
+                case Deliver():
+                    if uncommitted:
+                        # What was decided about earlier places must be durable before a later one is sent: else a crash
+                        # could let an earlier text arrive behind it without the mark that it is late.
+                        return Progress(cursor, receipts=tuple(receipts))
+                    wake_at = await self._deliver(step, history, receipts)
+                    if wake_at is not None:
+                        return Progress(cursor, wake_at, tuple(receipts))
+                    cursor += 1
+                    uncommitted = True
+
+    async def _deliver(self, step: Deliver, history: History, receipts: list[Receipt]) -> datetime | None:
+        """Send a place's messages in order. Returns when to go on, if CCM did not take them all."""
+        if step.hold_timed_out and step.messages[0].key not in self._failed:
+            self._meter.hold_timed_out()
+            log.error(
+                "hold.timed_out",
+                hold_s=self._bounds.hold.total_seconds(),
+                mend="the transfer has no outcome in the log; is the transfer-orchestrator running?",
+            )
+        for message in step.messages:
+            wake_at = await self._attempt(message, history, receipts)
+            if wake_at is not None:
+                return wake_at
+        return None
+
+    async def _attempt(self, message: Message, history: History, receipts: list[Receipt]) -> datetime | None:
+        now = self._clock.now()
+        before = self._failed.get(message.key)
+        if before is not None and now < before.not_before:
+            return before.not_before
+        was_open = self._breaker.is_open
+        self._breaker, put_off = self._breaker.admit(message.call, now)
+        if put_off is not None:
+            return put_off
+        reply = await self._sink.post(message)
+        reaction = react(reply)
+        wake_at = None
+        if reaction in (Reaction.DELIVERED, Reaction.REFUSED):
+            self._breaker = self._breaker.succeeded()
+            self._settled(message, reply, reaction, receipts, asked_at=now, held=history.was_held(message.seq))
+        else:
+            wake_at = self._put_off(message, reply, reaction)
+        if self._breaker.is_open != was_open:
+            self._meter.endpoint(is_open=self._breaker.is_open)
+            if self._breaker.is_open:
+                log.error("ccm.down", mend="nothing is lost; one call at a time asks again. Check CCM and CCM_URL")
+            else:
+                log.info("ccm.up")
+        return wake_at
+
+    def _settled(
+        self,
+        message: Message,
+        reply: Reply,
+        reaction: Reaction,
+        receipts: list[Receipt],
+        *,
+        asked_at: datetime,
+        held: bool,
+    ) -> None:
+        failed = self._failed.pop(message.key, None)
+        detail: dict[str, object] = {"id": message.id, "event": message.event, "status": reply.status}
+        detail |= {"part": message.part} if message.part else {}
+        detail |= {"late": True} if message.late else {}
+        detail |= {"attempts": failed.attempts + 1} if failed else {}
+        if reaction is Reaction.REFUSED:
+            detail["reason"] = f"CCM answered {reply.status}: {without_content(reply.excerpt, message)}"
+            log.error(
+                "message.refused",
+                place=message.seq,
+                message=message.id,
+                status=reply.status,
+                answer=without_content(reply.excerpt, message),
+                mend="this message is in the dead letters of group ccm; the call goes on with the next",
+            )
+        receipts.append(Receipt(message.seq, DELIVERED if reaction is Reaction.DELIVERED else REFUSED, detail))
+        age_s = (asked_at - message.sent_at).total_seconds()
+        self._meter.settled(reaction, message, age_s=age_s, held=held or failed is not None)
+
+    def _put_off(self, message: Message, reply: Reply, reaction: Reaction) -> datetime:
+        now = self._clock.now()
+        before = self._failed.pop(message.key, None)
+        attempts = 1 if before is None else before.attempts + 1
+        not_before = now + self._backoff.delay(reply, attempts, message.id)
+        self._failed[message.key] = _Failed(attempts, not_before)
+        if len(self._failed) > _REMEMBERED:
+            self._failed.popitem(last=False)
+        self._breaker = self._breaker.failed(message.call, now)
+        reason = reply.status.value if isinstance(reply.status, NoAnswer) else str(reply.status)
+        self._meter.failed(reaction, reason)
+        say = log.error if reaction is Reaction.MISCONFIGURED or attempts >= _ALARMING else log.warning
+        say(
+            "message.not_taken",
+            place=message.seq,
+            message=message.id,
+            attempt=attempts,
+            answer=reason,
+            again_in_s=round((not_before - now).total_seconds(), 3),
+            mend="check CCM_URL and CCM_BRIDGE_AUTH; the call's messages wait in the log"
+            if reaction is Reaction.MISCONFIGURED
+            else "nothing is lost; the call's messages wait in the log until CCM takes them",
+        )
+        return not_before
+
+    def _passed_over(self, receipt: Receipt) -> None:
+        reason = str(receipt.detail["reason"])
+        self._meter.passed_over(reason)
+        if receipt.outcome == PASSED_OVER and reason == UNFINISHED:
+            log.warning("utterance.late", place=receipt.seq, mend="its text is sent, marked late, when it comes")
+
+
+def without_content(excerpt: str, message: Message) -> str:
+    """An answer of CCM for logs and receipts: no personal data, should it repeat what it was sent.
+
+    Everything of the message's own is cut out, and whatever looks like a number.
+    """
+    for own in sorted((message.text, message.channel.customer, *message.text.split()), key=len, reverse=True):
+        if len(own) > 3:
+            excerpt = excerpt.replace(own, "…")
+    return re.sub(r"\+?\d{5,}", "…", " ".join(excerpt.split()))[:300]
