@@ -1,0 +1,202 @@
+"""One group's claims on calls: the typed face of claim, commit, park, renew, release, ring and wake.
+
+A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's *epoch* is the
+fence: commit, park, renew and release of an older epoch change nothing and say so.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+import orjson
+
+from call_events import keys
+from call_events.entries import Entry, script_entries
+from call_events.ids import CallId
+from call_events.ports import Receipt
+from call_events.runner import Arg, ScriptRunner
+
+#: A receipt of this outcome is also a dead letter.
+REFUSED = "refused"
+
+
+class Refusal(IntEnum):
+    """Why a claim was not granted. The script has dealt with the token."""
+
+    NOTHING_NEW = 0
+    BUSY = -1
+    PARKED = -2
+    TOKEN_GONE = -3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to drain a call from its cursor."""
+
+    epoch: int
+    cursor: int
+    entries: list[Entry]
+    attempts: int
+
+
+class FencedError(Exception):
+    """The call has gone to another worker: drop everything about it."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A call this process drains now."""
+
+    call: CallId
+    token: str
+    epoch: int = 0
+    cursor: int = 0
+    attempts: int = 0
+    #: Doorbells of this call that came while it was held; acknowledged with it.
+    later: dict[str, None] = field(default_factory=dict)
+    #: Monotonic seconds until which the server surely still honours the lease.
+    safe_until: float = 0.0
+    #: Another worker may have the call.
+    lost: bool = False
+    #: This worker stops; the call goes back.
+    released: bool = False
+    #: Around the handler while it runs.
+    scope: asyncio.Timeout | None = None
+
+    def lose(self) -> None:
+        """Cancel the handler: the lease could not be kept."""
+        self.lost = True
+        self._cut()
+
+    def let_go(self) -> None:
+        """Cancel the handler: this worker stops."""
+        self.released = True
+        self._cut()
+
+    def _cut(self) -> None:
+        if self.scope is not None and not self.scope.expired():
+            self.scope.reschedule(asyncio.get_running_loop().time())
+
+
+class GroupClaims:
+    """The scripts of one group, called by one worker."""
+
+    def __init__(self, runner: ScriptRunner, *, group: str, worker: str, lease_ms: int, max_events: int) -> None:
+        self._runner = runner
+        self._group = group
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._max_events = max_events
+
+    async def claim(self, call: CallId, token: str) -> Claim | Refusal:
+        """Take the call, if it has something to do and nobody holds it."""
+        at = keys.group_keys(self._group, call)
+        answer = await self._runner.run(
+            "claim",
+            (at.stream, at.state, at.bell),
+            (self._worker, self._lease_ms, self._max_events, self._group, token),
+        )
+        if answer[0] <= 0:
+            return Refusal(answer[0])
+        epoch, cursor, entries, attempts = answer
+        return Claim(epoch, cursor, script_entries(entries), attempts)
+
+    async def commit(
+        self,
+        held: Held,
+        *,
+        to: int,
+        seen: int,
+        wake_at: datetime | None = None,
+        receipts: Sequence[Receipt] = (),
+        attempts: int = 0,
+    ) -> list[Entry] | None:
+        """Move the cursor; the events after ``seen`` if there are any, else ``None`` and the call is released.
+
+        Raises:
+            FencedError: nothing was changed; the call has gone to another worker.
+        """
+        at = keys.group_keys(self._group, held.call)
+        tokens = list(held.later)
+        answer = await self._runner.run(
+            "commit",
+            (at.stream, at.state, at.bell, at.wake, at.receipts, at.dead_letters),
+            (
+                *(held.epoch, held.cursor, to, seen),
+                "" if wake_at is None else int(wake_at.timestamp() * 1000),
+                *(self._lease_ms, self._max_events, self._group, held.call, attempts or ""),
+                *receipt_args(receipts),
+                *(held.token, *tokens),
+            ),
+        )
+        if answer[0] < 0:
+            raise FencedError
+        held.cursor, held.attempts = to, attempts
+        if answer[0] == 1:
+            return script_entries(answer[1])
+        for token in tokens:
+            del held.later[token]
+        return None
+
+    async def park(self, held: Held, *, to: int, reason: str, receipts: Sequence[Receipt] = ()) -> None:
+        """Put the call aside until somebody unparks it.
+
+        Raises:
+            FencedError: nothing was changed.
+        """
+        at = keys.group_keys(self._group, held.call)
+        tokens = list(held.later)
+        answer = await self._runner.run(
+            "park",
+            (at.state, at.bell, at.wake, at.receipts, at.dead_letters),
+            (
+                *(held.epoch, held.cursor, to, reason, self._group, held.call),
+                *receipt_args(receipts),
+                *(held.token, *tokens),
+            ),
+        )
+        if answer[0] < 0:
+            raise FencedError
+        for token in tokens:
+            del held.later[token]
+
+    async def renew(self, held: Held) -> bool:
+        """Prolong the lease; false = the call has gone to another worker."""
+        at = keys.group_keys(self._group, held.call)
+        args = (held.epoch, self._lease_ms, self._group, self._worker, held.token)
+        return bool(await self._runner.run("renew", (at.state, at.bell), args))
+
+    async def release(self, held: Held) -> bool:
+        """Hand the call back unfinished, for the next worker at once; false = it had gone already."""
+        at = keys.group_keys(self._group, held.call)
+        args = (held.epoch, self._group, self._worker, held.token)
+        return bool(await self._runner.run("release", (at.state, at.bell), args))
+
+    async def ring(self, call: CallId) -> bool:
+        """Ring for a call that has something to do and no doorbell that would tell (the sweeper)."""
+        at = keys.group_keys(self._group, call)
+        return bool(await self._runner.run("ring", (at.dedupe, at.state, at.bell), (call,)))
+
+    async def wake(self, call: CallId) -> bool:
+        """Ring for a call whose time has come by the server's clock."""
+        at = keys.group_keys(self._group, call)
+        return bool(await self._runner.run("wake", (at.wake, at.state, at.bell), (call,)))
+
+
+def receipt_args(receipts: Sequence[Receipt]) -> list[Arg]:
+    """The receipts as commit.lua and park.lua read them: how many, then place, dead-letter reason or '', JSON for each."""
+    args: list[Arg] = [len(receipts)]
+    for receipt in receipts:
+        why = str(receipt.detail.get("reason", REFUSED)) if receipt.outcome == REFUSED else ""
+        wire = {"seq": receipt.seq, "outcome": receipt.outcome, "detail": receipt.detail}
+        args += (receipt.seq, why, orjson.dumps(wire))
+    return args
+
+
+def read_receipt(raw: bytes) -> Receipt:
+    """What :func:`receipt_args` has written."""
+    wire: dict[str, Any] = orjson.loads(raw)
+    return Receipt(seq=wire["seq"], outcome=wire["outcome"], detail=wire["detail"])

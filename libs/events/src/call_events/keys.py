@@ -1,0 +1,110 @@
+"""Where everything lies in Redis.
+
+All keys of one call carry the same hash tag ``{s}``, so that one script may touch them on a Cluster. ``s`` is one of sixteen
+fixed tags, chosen so that the sixteen slots spread evenly over 1 to 8 masters. Sixteen and the tags are written once to
+``cc:layout`` and compared at every start: a process with another layout would look for calls where they are not.
+
+    cc:{s}:c:<call>          STREAM  the truth: ids 0-1 … 0-N, one field e = CloudEvent JSON
+    cc:{s}:d:<call>          HASH    event id -> place; '#closed' -> last place
+    cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call
+    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, att: cursor and lease of one group on one call
+    cc:{s}:r:<group>:<call>  STREAM  receipts of one group for one call, one field r = JSON
+    cc:{s}:bell              STREAM  doorbell {c: call, n: place}; every group reads it
+    cc:{s}:live              ZSET    call -> opened at, seconds
+    cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
+    cc:{s}:dlq:<group>       STREAM  dead letters {c, n, kind: parked | refused, why}
+"""
+
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from call_events.ids import CallId
+
+TAGS = ("18", "249", "72", "223", "d2", "2", "95", "235", "265", "34", "413", "a2", "273", "5f", "2ba", "48")
+
+LAYOUT_KEY = "cc:layout"
+LAYOUT = f"1 {len(TAGS)} {' '.join(TAGS)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallKeys:
+    """The keys of one call that belong to no group."""
+
+    tag: str
+    stream: str
+    dedupe: str
+    worker: str
+    bell: str
+    live: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKeys:
+    """The keys one group needs for one call."""
+
+    tag: str
+    stream: str
+    dedupe: str
+    state: str
+    receipts: str
+    bell: str
+    wake: str
+    dead_letters: str
+
+
+def tag_of(call: CallId) -> str:
+    """The shard of a call: fixed for ever by the call id."""
+    return TAGS[zlib.crc32(call.encode()) % len(TAGS)]
+
+
+@lru_cache(maxsize=8192)
+def call_keys(call: CallId) -> CallKeys:
+    """Keys of the call itself."""
+    tag = tag_of(call)
+    at = f"cc:{{{tag}}}"
+    return CallKeys(
+        tag=tag,
+        stream=f"{at}:c:{call}",
+        dedupe=f"{at}:d:{call}",
+        worker=f"{at}:w:{call}",
+        bell=f"{at}:bell",
+        live=f"{at}:live",
+    )
+
+
+@lru_cache(maxsize=8192)
+def group_keys(group: str, call: CallId) -> GroupKeys:
+    """Keys of one group's work on the call."""
+    tag = tag_of(call)
+    at = f"cc:{{{tag}}}"
+    return GroupKeys(
+        tag=tag,
+        stream=f"{at}:c:{call}",
+        dedupe=f"{at}:d:{call}",
+        state=f"{at}:g:{group}:{call}",
+        receipts=f"{at}:r:{group}:{call}",
+        bell=f"{at}:bell",
+        wake=f"{at}:wake:{group}",
+        dead_letters=f"{at}:dlq:{group}",
+    )
+
+
+def bell(tag: str) -> str:
+    """The doorbell stream of a shard."""
+    return f"cc:{{{tag}}}:bell"
+
+
+def live(tag: str) -> str:
+    """The open calls of a shard."""
+    return f"cc:{{{tag}}}:live"
+
+
+def wake(tag: str, group: str) -> str:
+    """The calls of a shard that wait for a time."""
+    return f"cc:{{{tag}}}:wake:{group}"
+
+
+def dead_letters(tag: str, group: str) -> str:
+    """What a group put aside in a shard."""
+    return f"cc:{{{tag}}}:dlq:{group}"

@@ -1,0 +1,25 @@
+"""What is counted, by the names the dashboards use. No call id is ever a label: labels live for ever."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+APPENDS = Counter("cc_eventlog_appends", "Appends by what the log answered", ["result"])
+APPEND_SECONDS = Histogram("cc_eventlog_append_seconds", "From append() to the log's answer", buckets=_LATENCY)
+UNDECODABLE = Counter("cc_eventlog_undecodable", "Stream entries that are no event of ours")
+
+HANDLED = Counter("cc_eventlog_handled", "Answers of handlers by kind", ["group", "result"])
+EVENT_AGE_SECONDS = Histogram(
+    "cc_eventlog_event_age_seconds",
+    "From the time of an event to its commit by a group",
+    ["group"],
+    buckets=(*_LATENCY, 10.0, 60.0, 600.0),
+)
+FENCED = Counter("cc_eventlog_fenced", "Commits refused because another worker had taken the call", ["group"])
+LOST_LEASES = Counter("cc_eventlog_lost_leases", "Leases that could not be renewed in time", ["group"])
+SWEPT = Counter("cc_eventlog_swept", "Lost doorbells rung again by the sweeper", ["group"])
+
+UNDELIVERED = Gauge("cc_eventlog_undelivered", "Doorbells no worker of the group has taken", ["group", "shard"])
+INFLIGHT = Gauge("cc_eventlog_inflight_calls", "Doorbells taken and not yet acknowledged", ["group", "shard"])
+OLDEST_SECONDS = Gauge("cc_eventlog_oldest_unhandled_seconds", "Age of the oldest unacknowledged doorbell", ["group"])
+PARKED = Counter("cc_eventlog_parked_calls", "Calls put aside", ["group"])

@@ -1,0 +1,37 @@
+"""Sizes and times of a consumer, with argued defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerOptions:
+    """Every duration is in seconds."""
+
+    #: Calls handled at once. A slow call costs one slot, so this is how many endpoints' slowness is borne.
+    slots: int = 64
+    #: A killed worker's calls wait this long. Renewed every third of it.
+    lease_s: float = 6.0
+    #: A handler that takes longer is cancelled and asked again after a back-off.
+    handler_timeout_s: float = 60.0
+    #: Events given to a handler at once when a call has a backlog.
+    max_events: int = 500
+    #: An error nobody expected is tried so often before its call is parked. Errors that pass are tried for ever.
+    max_attempts: int = 5
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 30.0
+    #: How late a wake may ring if the worker that stored it has died.
+    wake_poll_s: float = 0.25
+    #: How long a lost doorbell may stay lost.
+    sweep_s: float = 30.0
+    #: How often read doorbells are trimmed and the gauges set.
+    trim_s: float = 10.0
+    #: What handlers get to finish in after stop(); less than the pod's grace period.
+    stop_budget_s: float = 8.0
+    #: Events kept in memory between claims, over all calls (about 2 KB each).
+    cached_events: int = 20_000
+
+    def __post_init__(self) -> None:
+        """A zero here would spin or stand still."""
+        for name in ("slots", "lease_s", "handler_timeout_s", "max_events", "max_attempts", "wake_poll_s", "sweep_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0")

@@ -1,0 +1,103 @@
+"""Reads the doorbells of all shards for one worker."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from call_events import keys
+from call_events.connection import BLOCK_MS
+from call_events.ids import CallId
+from call_events.ports import Clock
+from call_events.runner import passes, translated
+from call_events.workbench import Workbench
+
+log = structlog.get_logger()
+
+_PAUSE_S = 0.2
+#: Without a good read for this long a worker is not healthy.
+_SILENCE_S = 10.0
+
+
+class DoorbellReader:
+    """One blocking XREADGROUP over all doorbell streams, only while there is room."""
+
+    def __init__(self, redis: Redis, bench: Workbench, *, group: str, worker: str, clock: Clock) -> None:
+        self._redis = redis
+        self._bench = bench
+        self._group = group
+        self._worker = worker
+        self._clock = clock
+        self._last_good = clock.monotonic()
+
+    def is_reading(self) -> bool:
+        """Whether the doorbells could be read lately, or need not be because all slots are taken."""
+        return not self._bench.room.is_set() or self._clock.monotonic() - self._last_good < _SILENCE_S
+
+    async def prepare(self) -> None:
+        """Create the group on every shard, from the beginning of the log.
+
+        Raises:
+            LogUnavailable: Redis cannot be reached.
+        """
+        try:
+            await create_groups(self._redis, self._group)
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+
+    async def run(self) -> None:
+        """Read for ever; outages are waited for."""
+        start = "0"  # what was handed to a connection of ours that broke is pending under our name: take it first
+        while True:
+            await self._bench.room.wait()
+            try:
+                if start == "0":
+                    await self._read("0", block=None)
+                    start = ">"
+                await self._read(">", block=BLOCK_MS)
+            except (RedisError, OSError) as error:
+                start = "0"
+                await self._recover(error)
+
+    async def _read(self, start: str, *, block: int | None) -> None:
+        count = max(1, min(64, self._bench.free // 4))
+        streams: dict[Any, Any] = {keys.bell(tag): start for tag in keys.TAGS}
+        answer: Any = await self._redis.xreadgroup(self._group, self._worker, streams, count=count, block=block)
+        self._last_good = self._clock.monotonic()
+        for token, fields in _entries(answer):
+            if fields:  # an entry of our own pending list that was trimmed has none
+                self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
+
+    async def _recover(self, error: RedisError | OSError) -> None:
+        if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
+            log.warning("consumer.group_missing", group=self._group)
+            try:
+                await create_groups(self._redis, self._group)
+            except (RedisError, OSError) as again:
+                if not passes(again):
+                    raise
+        elif passes(error):
+            log.warning("consumer.cannot_read", group=self._group, error=f"{type(error).__name__}: {error}")
+        else:
+            raise error
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def create_groups(redis: Redis, group: str) -> None:
+    """Create ``group`` at 0 on every doorbell stream that lacks it."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for tag in keys.TAGS:
+            pipe.xgroup_create(keys.bell(tag), group, id="0", mkstream=True)
+        for answer in await pipe.execute(raise_on_error=False):
+            if isinstance(answer, BaseException) and not str(answer).startswith("BUSYGROUP"):
+                raise answer
+
+
+def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """XREADGROUP's answer, RESP3 map or RESP2 pairs, as one list."""
+    found: list[tuple[bytes, dict[bytes, bytes]]] = []
+    for value in answer.values() if isinstance(answer, dict) else (pair[1] for pair in answer or ()):
+        found += value[0] if value and isinstance(value[0], list) else value
+    return found

@@ -1,0 +1,187 @@
+"""The event log on Redis Streams: ``ports.EventLog`` for Valkey ≥ 7.2 and Redis ≥ 7.0.
+
+Every change is a script (``call_events.scripts``), every script is safe to repeat with the same key, so a lost connection is
+met by asking again. Appends of one call never overtake each other: an append waits for the answer to the one before it,
+also while that one is being repeated. Different calls never wait for each other.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from call_events import keys, metrics
+from call_events.codec import encode, wire_type
+from call_events.connection import BLOCK_MS, connect
+from call_events.entries import decode_entries, seq_of
+from call_events.errors import CallClosed, CallUnknown, LogUnavailable, StaleOwner, TailMoved
+from call_events.ids import CallId
+from call_events.ports import AnyEvent, Appended, Ownership
+from call_events.registry import CLOSING_TYPE, OPENING_TYPE
+from call_events.runner import ScriptRunner, passes, translated
+
+__all__ = ["RedisEventLog", "connect"]
+
+_MODES = {OPENING_TYPE: "open", CLOSING_TYPE: "close"}
+_PAGE = 500
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.5
+
+
+class RedisEventLog:
+    """All call streams on one Redis."""
+
+    def __init__(self, redis: Redis, *, deadline_s: float = 5.0, runner: ScriptRunner | None = None) -> None:
+        """Use ``redis`` (see :func:`connect`); closing it stays the caller's duty.
+
+        Args:
+            redis: a client with ``decode_responses`` off.
+            deadline_s: how long an append is repeated while Redis cannot serve; 0 = tried once.
+            runner: share one with a consumer of the same process.
+        """
+        self._redis = redis
+        self._deadline_s = deadline_s
+        self._runner = runner or ScriptRunner(redis)
+        self._turns: dict[CallId, tuple[asyncio.Lock, int]] = {}
+
+    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+        """See ``ports.EventLog.append``."""
+        began = time.perf_counter()
+        raw = encode(event)
+        at = keys.call_keys(event.call)
+        args = (
+            event.id,
+            raw,
+            event.call,
+            _MODES.get(wire_type(event), "append"),
+            "" if expected_tail is None else expected_tail,
+            "" if epoch is None else epoch,
+        )
+        lock, waiting = self._turns.get(event.call) or (asyncio.Lock(), 0)
+        self._turns[event.call] = (lock, waiting + 1)
+        try:
+            async with lock:
+                result, number = await self._repeat("append", (at.stream, at.dedupe, at.bell, at.live, at.worker), args)
+        finally:
+            lock, waiting = self._turns[event.call]
+            if waiting == 1:
+                del self._turns[event.call]
+            else:
+                self._turns[event.call] = (lock, waiting - 1)
+        metrics.APPENDS.labels(result.decode()).inc()
+        metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
+        return _appended(event, result, number)
+
+    async def read(self, call: CallId, *, after: int = 0, limit: int | None = None) -> Sequence[AnyEvent]:
+        """See ``ports.EventLog.read``. Reads in pages, so that a long call never holds the server up.
+
+        Raises:
+            LogUnavailable: Redis cannot be asked.
+        """
+        events: list[AnyEvent] = []
+        while limit is None or len(events) < limit:
+            count = _PAGE if limit is None else min(_PAGE, limit - len(events))
+            try:
+                page: Any = await self._redis.xrange(keys.call_keys(call).stream, f"0-{after + 1}", "+", count=count)
+            except (RedisError, OSError) as error:
+                raise translated(error) from error
+            events += decode_entries(call, page)
+            if len(page) < count:
+                break
+            after = seq_of(page[-1][0])
+        return events
+
+    async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
+        """See ``ports.EventLog.follow``. Blocks on a connection of its own; while Redis is away it waits for it."""
+        stream = keys.call_keys(call).stream
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = await self._redis.xread({stream: f"0-{after}"}, count=_PAGE, block=BLOCK_MS)
+            except (RedisError, OSError) as error:
+                if not passes(error):
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            for event in decode_entries(call, _first_stream(answer)):
+                yield event
+                after = event.seq
+                if wire_type(event) == CLOSING_TYPE:
+                    return
+
+    async def own(self, call: CallId, worker: str, *, lease_ms: int, epoch: int | None = None) -> Ownership:
+        """See ``ports.EventLog.own``.
+
+        Raises:
+            LogUnavailable: Redis could not be asked within the deadline.
+        """
+        answer = await self._repeat(
+            "own", (keys.call_keys(call).worker,), (worker, lease_ms, "" if epoch is None else epoch)
+        )
+        if answer[0] < 0:
+            raise StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+        return Ownership(epoch=answer[0])
+
+    async def calls(self, limit: int = 100) -> Sequence[CallId]:
+        """Ids of calls whose log has not been retired, newest first.
+
+        Raises:
+            LogUnavailable: Redis cannot be asked.
+        """
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for tag in keys.TAGS:
+                    pipe.zrange(keys.live(tag), 0, limit - 1, desc=True, withscores=True)
+                shards = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        found = sorted(((float(score), call.decode()) for shard in shards for call, score in shard), reverse=True)
+        return [CallId(call) for _, call in found[:limit]]
+
+    async def _repeat(self, script: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """Run a script that is safe to repeat, until it has answered or the deadline has passed."""
+        give_up = time.monotonic() + self._deadline_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._runner.run(script, at, args)
+            except LogUnavailable:
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    metrics.APPENDS.labels("UNAVAILABLE").inc()
+                    raise
+                await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter is no secret
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def _appended(event: AnyEvent, result: bytes, number: int) -> Appended:
+    what = f"{wire_type(event)} to call {event.call}"
+    match result:
+        case b"OK":
+            return Appended(seq=number, duplicate=False)
+        case b"DUP":
+            return Appended(seq=number, duplicate=True)
+        case b"CLOSED":
+            raise CallClosed(f"cannot append {what}: its log ended with number {number}")
+        case b"UNKNOWN":
+            raise CallUnknown(f"cannot append {what}: it has no log; only {OPENING_TYPE} opens one")
+        case b"STALE":
+            raise StaleOwner(f"cannot append {what}: a newer worker owns the call; stop speaking for it and leave")
+        case _:
+            raise TailMoved(f"cannot append {what}: its log already ends with number {number}")
+
+
+def _first_stream(answer: Any) -> Any:
+    """XREAD's answer is a map under RESP3 (each value wrapped once more) and a list of pairs under RESP2."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        (value,) = answer.values()
+        return value[0] if value and isinstance(value[0], list) else value
+    return answer[0][1]

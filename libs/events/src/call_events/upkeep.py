@@ -1,0 +1,212 @@
+"""What a consumer does besides handling: renew, reclaim, wake, sweep, trim, count."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from call_events import keys, metrics
+from call_events.claims import GroupClaims, Held
+from call_events.errors import LogUnavailable
+from call_events.ids import CallId
+from call_events.options import ConsumerOptions
+from call_events.ports import Clock
+from call_events.runner import passes
+from call_events.workbench import Workbench
+
+log = structlog.get_logger()
+
+#: A token handed back looks as if abandoned this long ago, so that every worker's next reclaim takes it.
+_LONG_AGO_MS = 1_000_000
+_PAGE = 100
+
+
+class Upkeep:
+    """The side tasks of one worker. Each is safe to run on all workers at once."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        claims: GroupClaims,
+        bench: Workbench,
+        *,
+        group: str,
+        worker: str,
+        options: ConsumerOptions,
+        clock: Clock,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._redis = redis
+        self._claims = claims
+        self._bench = bench
+        self._group = group
+        self._worker = worker
+        self._options = options
+        self._clock = clock
+        self._stopping = stopping
+        self._next_wake: float | None = None
+        self._wake_sooner = asyncio.Event()
+
+    def jobs(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """Name and endless work of every side task."""
+        lease = self._options.lease_s
+        return [
+            ("renew", self._every(lease / 3, self.renew)),
+            ("reclaim", self._every(lease / 4, self.reclaim)),
+            ("wake", self._wake_in_time()),
+            ("sweep", self._every(self._options.sweep_s, self.sweep)),
+            ("trim", self._every(self._options.trim_s, self.trim)),
+        ]
+
+    async def renew(self) -> None:
+        """Keep the leases of the calls in hand; a handler whose lease is lost is cancelled."""
+        held = [one for one in self._bench.held.values() if one.epoch]
+        async with asyncio.TaskGroup() as tasks:
+            for one in held:
+                tasks.create_task(self._renew(one))
+
+    async def reclaim(self) -> None:
+        """Take over tokens whose worker has not been heard of for a lease."""
+        idle_ms = int(self._options.lease_s * 1050)
+        for tag in random.sample(keys.TAGS, len(keys.TAGS)):
+            if self._stopping.is_set() or not self._bench.free:
+                return
+            _, entries, *_ = await self._redis.xautoclaim(
+                keys.bell(tag), self._group, self._worker, idle_ms, count=max(1, min(_PAGE, self._bench.free))
+            )
+            for token, fields in entries:
+                self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
+
+    async def wake(self) -> float | None:
+        """Ring for every call whose time has come; seconds until the next one's time, by the server's clock."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for tag in keys.TAGS:
+                pipe.zrange(keys.wake(tag, self._group), 0, _PAGE - 1, withscores=True)
+            (seconds, micros), *shards = await pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        times = [(float(at), CallId(call.decode())) for shard in shards for call, at in shard]
+        async with asyncio.TaskGroup() as tasks:
+            for at, call in times:
+                if at <= now_ms:
+                    tasks.create_task(self._claims.wake(call))
+        return min(((at - now_ms) / 1000 for at, _ in times if at > now_ms), default=None)
+
+    def wake_at(self, when: datetime) -> None:
+        """A wake was stored: be there in time, not at the next poll."""
+        due = self._clock.monotonic() + max(0.0, (when - self._clock.now()).total_seconds())
+        if self._next_wake is None or due < self._next_wake:
+            self._next_wake = due
+            self._wake_sooner.set()
+
+    async def sweep(self) -> None:
+        """Ring for calls that have something to do and no doorbell that tells."""
+        for tag in random.sample(keys.TAGS, len(keys.TAGS)):
+            start = 0
+            while True:
+                page: Any = await self._redis.zrange(keys.live(tag), start, start + _PAGE - 1)
+                if not page:
+                    break
+                start += len(page)
+                async with asyncio.TaskGroup() as tasks:
+                    rings = [tasks.create_task(self._claims.ring(CallId(call.decode()))) for call in page]
+                if rung := sum(ring.result() for ring in rings):
+                    metrics.SWEPT.labels(self._group).inc(rung)
+                    log.warning("consumer.swept", group=self._group, calls=rung)
+
+    async def trim(self) -> None:
+        """Drop doorbells that every group has finished with, and set the gauges of this group."""
+        oldest_ms: float | None = None
+        for tag in keys.TAGS:
+            bell = keys.bell(tag)
+            keep_from: tuple[int, int] | None = None
+            for group in await self._redis.xinfo_groups(bell):
+                name, pending = group["name"].decode(), group["pending"]
+                first = (await self._redis.xpending(bell, name))["min"] if pending else None
+                needed = _id(first or group["last-delivered-id"])
+                keep_from = needed if keep_from is None else min(keep_from, needed)
+                if name == self._group:
+                    metrics.INFLIGHT.labels(self._group, tag).set(pending)
+                    metrics.UNDELIVERED.labels(self._group, tag).set(group.get("lag") or 0)
+                    if first:
+                        oldest_ms = min(oldest_ms or needed[0], needed[0])
+            if keep_from and keep_from > (0, 0):
+                await self._redis.xtrim(bell, minid=f"{keep_from[0]}-{keep_from[1]}", approximate=True)
+        age = 0.0 if oldest_ms is None else max(0.0, self._clock.now().timestamp() - oldest_ms / 1000)
+        metrics.OLDEST_SECONDS.labels(self._group).set(age)
+
+    async def hand_back(self) -> None:
+        """At the end: whatever is pending under our name goes to the others at once."""
+        try:
+            for tag in keys.TAGS:
+                bell = keys.bell(tag)
+                pending = await self._redis.xpending_range(bell, self._group, "-", "+", _PAGE * 10, self._worker)
+                if tokens := self._ids(pending):
+                    await self._redis.xclaim(bell, self._group, self._worker, 0, tokens, idle=_LONG_AGO_MS, justid=True)
+                else:
+                    await self._redis.xgroup_delconsumer(bell, self._group, self._worker)
+        except (RedisError, OSError) as error:  # they become idle by themselves, one lease later
+            log.warning("consumer.cannot_hand_back", group=self._group, error=f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _ids(pending: Any) -> list[Any]:
+        return [entry["message_id"] for entry in pending]
+
+    async def _renew(self, held: Held) -> None:
+        asked = self._clock.monotonic()
+        try:
+            kept = await self._claims.renew(held)
+        except LogUnavailable:
+            kept = self._clock.monotonic() < held.safe_until - self._options.lease_s / 6
+        else:
+            held.safe_until = asked + self._options.lease_s
+        if not kept:
+            held.lose()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.1))  # noqa: S311 - jitter is no secret
+            await self._bear_outages(work)
+
+    async def _wake_in_time(self) -> None:
+        while True:
+            self._wake_sooner.clear()
+            poll = self._clock.monotonic() + self._options.wake_poll_s
+            until = poll if self._next_wake is None else min(poll, self._next_wake)
+            try:
+                async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
+                    await self._wake_sooner.wait()
+                continue
+            except TimeoutError:
+                pass
+            self._next_wake = None
+            left = await self._bear_outages(self.wake)
+            if left is not None:
+                self._next_wake = self._clock.monotonic() + left
+
+    async def _bear_outages(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await work()
+        except* (LogUnavailable, RedisError, OSError) as errors:
+            for error in _leaves(errors):
+                if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
+                    continue  # the reader makes the group again
+                if not isinstance(error, LogUnavailable) and not passes(error):
+                    raise
+        return None
+
+
+def _leaves(errors: BaseExceptionGroup[Any]) -> list[BaseException]:
+    return [
+        leaf for one in errors.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
+    ]
+
+
+def _id(raw: bytes) -> tuple[int, int]:
+    milliseconds, _, count = raw.decode().partition("-")
+    return int(milliseconds), int(count)
