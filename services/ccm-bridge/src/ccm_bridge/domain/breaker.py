@@ -28,6 +28,8 @@ class Breaker:
     #: How often in a row it has opened; 0 = closed.
     opened: int = 0
     until: datetime | None = None
+    #: The call that asks for all.
+    probe: CallId | None = None
 
     @property
     def is_open(self) -> bool:
@@ -39,18 +41,20 @@ class Breaker:
         if self.until is None:
             return self, None
         if now >= self.until:
-            return replace(self, until=now + self.probe_timeout), None
+            return replace(self, until=now + self.probe_timeout, probe=call), None
         spread = random.Random(f"{call}/{self.until.isoformat()}").random()  # noqa: S311 - jitter, not a secret
         return self, min(self.until, now + self.longest_pause) + self.first_pause * spread
 
     def succeeded(self) -> "Breaker":
         """The endpoint serves."""
-        return replace(self, failing=frozenset(), opened=0, until=None)
+        return replace(self, failing=frozenset(), opened=0, until=None, probe=None)
 
     def failed(self, call: CallId, now: datetime) -> "Breaker":
         """The endpoint did not serve this call."""
+        if self.is_open and call != self.probe:
+            return self  # it was on its way when the breaker opened, and tells nothing new
         failing = self.failing if len(self.failing) >= self.after else self.failing | {call}
         if len(failing) < self.after:
             return replace(self, failing=failing)
         pause = min(self.longest_pause, self.first_pause * 2 ** min(self.opened, 10))
-        return replace(self, failing=failing, opened=self.opened + 1, until=now + pause)
+        return replace(self, failing=failing, opened=self.opened + 1, until=now + pause, probe=None)

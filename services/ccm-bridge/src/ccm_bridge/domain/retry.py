@@ -65,7 +65,7 @@ class Backoff:
 
     first: timedelta = timedelta(milliseconds=250)
     factor: float = 2.0
-    longest: timedelta = timedelta(seconds=30)
+    longest: timedelta = timedelta(seconds=15)
     #: Between attempts while our configuration is wrong.
     misconfigured: timedelta = timedelta(seconds=60)
     #: Longest ``Retry-After`` that is believed.
