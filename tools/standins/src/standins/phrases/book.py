@@ -14,13 +14,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from standins.phrases.features import Features
 from standins.phrases.pcm import Pcm, decode, resample
 
 HERE = Path(__file__).parent
 BOOK = HERE / "book.yaml"
 AUDIO = HERE / "audio"
+#: What the ear compares with, computed by the renderer: decoding every recording at start would take seconds.
+FEATURES = AUDIO / "features.npz"
+#: Step of the stored features, natural-log power units, and the value stored as 0.
+FEATURE_STEP, FEATURE_ZERO = 0.1, -21.0
 
 #: The rate phrases are kept at, Hz.
 RATE = 16_000
@@ -109,7 +115,8 @@ class PhraseBook(Mapping[str, Phrase]):
         try:
             return self._phrases[phrase_id]
         except KeyError:
-            near = ", ".join(one for one in self._phrases if one.split(".")[0] == phrase_id.split(".")[0])
+            role = phrase_id.partition(".")[0]
+            near = ", ".join(one.id for one in self._phrases.values() if one.role == role)
             raise KeyError(f"no phrase {phrase_id!r} in {BOOK.name}; there are: {near or ', '.join(self)}") from None
 
     def __contains__(self, phrase_id: object) -> bool:
@@ -149,3 +156,15 @@ def load_book() -> PhraseBook:
             for recipe in read_recipes().values()
         }
     )
+
+
+def pack_features(power: Features) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    """Log power in a byte per value."""
+    return np.clip(np.round((power - FEATURE_ZERO) / FEATURE_STEP), 0, 255).astype(np.uint8)
+
+
+@cache
+def load_features() -> Mapping[str, Features]:
+    """The shipped features (log-mel power) of every phrase, by id."""
+    with np.load(FEATURES) as stored:
+        return {name: stored[name].astype(np.float32) * FEATURE_STEP + FEATURE_ZERO for name in stored.files}

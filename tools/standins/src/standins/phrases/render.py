@@ -1,6 +1,6 @@
 """Turn `book.yaml` into speech: `python -m standins.phrases.render`.
 
-Needs espeak-ng on the PATH, and only somebody who changed the book has to run it; everybody else uses the shipped files.
+Needs espeak-ng on the PATH, and only somebody who changed the book has to run it: the files are shipped.
 Pauses inside a phrase are shortened to `INNER_PAUSE_MS`, so that no end-of-speech detector (ours hangs over 200-350 ms)
 takes a comma for the end of the turn. Files are Ogg/Opus at `BITRATE`: 2.5 kB per second of speech.
 """
@@ -17,8 +17,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from standins.phrases.book import AUDIO, Recipe, read_recipes
-from standins.phrases.pcm import Pcm, resample
+from standins.phrases.book import AUDIO, FEATURES, Recipe, pack_features, read_recipes
+from standins.phrases.features import mel_power
+from standins.phrases.pcm import Pcm, decode, resample
 
 #: Longest silence left inside a phrase, milliseconds.
 INNER_PAUSE_MS = 110
@@ -85,9 +86,11 @@ def main() -> int:
     for recipe in recipes.values():
         spoken, rate = speak(recipe)
         encode(tighten(spoken, rate), rate, AUDIO / f"{recipe.id}.ogg")
+    features = {one: pack_features(mel_power(decode(AUDIO / f"{one}.ogg", 16_000), 16_000)) for one in recipes}
+    np.savez_compressed(FEATURES, allow_pickle=False, **features)
     rendered = {recipe.id: recipe.fingerprint for recipe in recipes.values()}
     (AUDIO / "rendered.json").write_text(json.dumps(rendered, indent=1, sort_keys=True) + "\n")
-    size = sum(path.stat().st_size for path in AUDIO.glob("*.ogg"))
+    size = sum(path.stat().st_size for path in AUDIO.iterdir())
     print(f"{len(recipes)} phrases, {size / 1000:.0f} kB")
     return 0
 
