@@ -1,0 +1,142 @@
+"""A call as a person reads it: one line for each thing that happened, utterances where they began.
+
+Pure: events in, lines out. The text of an utterance stands at its place, however late it came.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from call_events import catalogue as c
+from call_events.codec import wire_type
+from call_events.envelope import EventData
+from call_events.ports import AnyEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a timeline."""
+
+    seq: int
+    #: Seconds since the call's first event.
+    at_s: float
+    #: Who or what: ``customer``, ``Billing AI``, ``transfer`` …
+    who: str
+    text: str
+    #: One of ``call leg agent speech tool transfer usage other``; for colours.
+    kind: str
+
+
+def timeline(events: Sequence[AnyEvent], *, everything: bool = False) -> list[Line]:
+    """Lines in log order.
+
+    Args:
+        events: the call from number 1.
+        everything: also the events that a reader can do without (ends of speech, texts at the place where they were
+            written, usage).
+    """
+    if not events:
+        return []
+    texts = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceCompleted)}
+    dropped = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceDiscarded)}
+    start = events[0].time
+    lines = []
+    for event in events:
+        data = event.data
+        if isinstance(data, c.UtteranceStarted):
+            lines.append(_utterance(event, data, texts, dropped, start))
+        elif type(data) in _WORDS:
+            who, text, kind = _WORDS[type(data)](data)
+            lines.append(Line(event.seq, _seconds(event.time, start), who, text, kind))
+        elif type(data) in _ONLY_WITH_EVERYTHING:
+            if everything:
+                who, text, kind = _ONLY_WITH_EVERYTHING[type(data)](data)
+                lines.append(Line(event.seq, _seconds(event.time, start), who, text, kind))
+        else:
+            lines.append(
+                Line(
+                    event.seq,
+                    _seconds(event.time, start),
+                    "?",
+                    f"{wire_type(event)} (not known to this release)",
+                    "other",
+                )
+            )
+    return lines
+
+
+def _seconds(moment: datetime, start: datetime) -> float:
+    return round((moment - start).total_seconds(), 3)
+
+
+def _utterance(
+    event: AnyEvent,
+    data: c.UtteranceStarted,
+    texts: dict[str, AnyEvent],
+    dropped: dict[str, AnyEvent],
+    start: datetime,
+) -> Line:
+    completed, discarded = texts.get(data.utterance_id), dropped.get(data.utterance_id)
+    if completed is not None and isinstance(completed.data, c.UtteranceCompleted):
+        text = f"“{completed.data.text}”" + (" — interrupted" if completed.data.interrupted else "")
+    elif discarded is not None and isinstance(discarded.data, c.UtteranceDiscarded):
+        text = f"(no text: {discarded.data.reason})"
+    else:
+        text = "(text not yet known)"
+    return Line(event.seq, _seconds(event.time, start), data.speaker.name, text, "speech")
+
+
+Words = tuple[str, str, str]
+
+
+def _of(schema: type[EventData], words: Callable[..., Words]) -> tuple[type[EventData], Callable[..., Words]]:
+    return schema, words
+
+
+_WORDS: dict[type[EventData], Callable[..., Words]] = dict(
+    [
+        _of(
+            c.CallStarted,
+            lambda d: ("call", f"started, {d.direction}, profile {d.profile}, language {d.language}", "call"),
+        ),
+        _of(
+            c.CallEnded,
+            lambda d: ("call", f"ended by {d.ended_by} ({d.cause}) after {d.duration_ms / 1000:.1f} s", "call"),
+        ),
+        _of(c.LegJoined, lambda d: (str(d.role), "joined", "leg")),
+        _of(c.LegLeft, lambda d: (str(d.role), f"left ({d.reason})", "leg")),
+        _of(c.AgentActivated, lambda d: (d.name, "has the floor", "agent")),
+        _of(c.AgentHandedOff, lambda d: (d.from_name, f"hands over to {d.to_name}: {d.reason}", "agent")),
+        _of(
+            c.ToolCalled,
+            lambda d: (d.agent, f"tool {d.name} → {d.outcome} in {d.duration_ms} ms", "tool"),
+        ),
+        _of(c.TransferRequested, lambda d: ("transfer", f"requested to {d.destination}: {d.reason}", "transfer")),
+        _of(c.TransferDialing, lambda d: ("transfer", f"dialling {d.target} (attempt {d.attempt})", "transfer")),
+        _of(c.TransferRinging, lambda _: ("transfer", "the phone rings", "transfer")),
+        _of(
+            c.TransferAttemptFailed,
+            lambda d: (
+                "transfer",
+                f"{d.target}: {d.outcome}{f' (SIP {d.sip_status})' if d.sip_status else ''}",
+                "transfer",
+            ),
+        ),
+        _of(c.TransferConnected, lambda d: ("transfer", f"{d.human.name} is on the line", "transfer")),
+        _of(c.TransferFailed, lambda d: ("transfer", f"failed: {d.outcome}. {d.reason}", "transfer")),
+        _of(c.TransferCancelled, lambda d: ("transfer", f"cancelled ({d.cause})", "transfer")),
+        _of(c.TransferCompleted, lambda _: ("transfer", "the AI has left the conversation", "transfer")),
+    ]
+)
+
+_ONLY_WITH_EVERYTHING: dict[type[EventData], Callable[..., Words]] = dict(
+    [
+        _of(c.UtteranceEnded, lambda d: ("speech", f"end of {d.utterance_id}", "speech")),
+        _of(c.UtteranceCompleted, lambda d: ("speech", f"text of {d.utterance_id}", "speech")),
+        _of(c.UtteranceDiscarded, lambda d: ("speech", f"no text of {d.utterance_id}: {d.reason}", "speech")),
+        _of(
+            c.UsageRecorded,
+            lambda d: (d.agent, f"used {d.model}: {d.input_tokens} in, {d.output_tokens} out", "usage"),
+        ),
+    ]
+)
