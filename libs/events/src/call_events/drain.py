@@ -21,7 +21,7 @@ from call_events.workbench import Workbench
 log = structlog.get_logger()
 
 
-class ParkCall(CallEventsError):  # noqa: N818 - an order to the consumer, not a failure
+class ParkCall(CallEventsError):
     """Raised by a handler: put this call aside for this group, with a reason for the person who will look at it.
 
     ``through`` and ``receipts`` are what was finished before; nothing else is lost.
@@ -34,7 +34,7 @@ class ParkCall(CallEventsError):  # noqa: N818 - an order to the consumer, not a
         self.receipts = receipts
 
 
-class _Gone(Exception):  # noqa: N818 - not an error: the call is no longer ours to handle
+class _Gone(Exception):
     """The lease was lost, or this worker stops."""
 
 

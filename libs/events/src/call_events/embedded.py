@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,7 +45,7 @@ class EmbeddedRedis:
         self._directory = directory
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._port = port
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -100,14 +101,25 @@ class EmbeddedRedis:
         directory = self._directory or self._scratch_directory()
         directory.mkdir(parents=True, exist_ok=True)
         durable = ("yes", "--appendfsync", "everysec") if self._directory else ("no",)
-        self._process = await asyncio.create_subprocess_exec(
-            str(get_binary_path()),
-            *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory), "--logfile", "valkey.log"),
-            *("--maxmemory-policy", "noeviction", "--save", "", "--appendonly", *durable),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,
+        # Popen, not asyncio's: the server may outlive the event loop it was started on (a test session has many).
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - fork and exec, a few milliseconds, once
+            [
+                *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
+                *(
+                    "--logfile",
+                    "valkey.log",
+                    "--maxmemory-policy",
+                    "noeviction",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    *durable,
+                ),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - no other thread forks
             start_new_session=True,  # Ctrl-C is for us; we stop it when nobody needs it any more
         )
         try:
@@ -122,7 +134,7 @@ class EmbeddedRedis:
         assert self._process is not None
         give_up = time.monotonic() + _START_S
         async with Redis(host="127.0.0.1", port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
-            while time.monotonic() < give_up and self._process.returncode is None:
+            while time.monotonic() < give_up and self._process.poll() is None:
                 with contextlib.suppress(RedisError, OSError):
                     if (await client.info("server"))["process_id"] == self._process.pid:  # not somebody else's server
                         return
@@ -133,14 +145,12 @@ class EmbeddedRedis:
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(how)
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        process.send_signal(how)
+        give_up = time.monotonic() + _STOP_S
+        while process.poll() is None:
+            if time.monotonic() > give_up:
+                process.kill()
+            await asyncio.sleep(0.01)
 
     def _scratch_directory(self) -> Path:
         if self._scratch is None:

@@ -1,0 +1,132 @@
+"""What operators do to the log: look at dead letters, resume parked calls, let finished calls go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from call_events import keys
+from call_events.claims import read_receipt
+from call_events.ids import CallId
+from call_events.ports import Receipt
+from call_events.runner import ScriptRunner, translated
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something a group put aside."""
+
+    group: str
+    call: CallId
+    #: The event it is about.
+    seq: int
+    kind: Literal["parked", "refused"]
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """How far a group is with a call."""
+
+    group: str
+    cursor: int
+    #: The reason while the call is parked.
+    parked: str | None
+    wake_at: datetime | None
+    worker: str | None
+
+
+class Admin:
+    """Operations on a log by hand. Every method raises ``LogUnavailable`` while Redis cannot be asked."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._runner = ScriptRunner(redis)
+
+    async def groups(self) -> Sequence[str]:
+        """The groups that read this log."""
+        try:
+            found: Any = await self._redis.xinfo_groups(keys.bell(keys.TAGS[0]))
+        except RedisError as error:
+            if "no such key" in str(error):
+                return []
+            raise translated(error) from error
+        except OSError as error:
+            raise translated(error) from error
+        return sorted(group["name"].decode() for group in found)
+
+    async def state(self, group: str, call: CallId) -> GroupState:
+        """A group's cursor on a call and what stands in its way."""
+        try:
+            values: Any = await self._redis.hmget(keys.group_keys(group, call).state, ["cur", "parked", "wk", "ow"])
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        cursor, parked, wake, owner = values
+        return GroupState(
+            group=group,
+            cursor=int(cursor or 0),
+            parked=None if parked is None else parked.decode(),
+            wake_at=None if wake is None else datetime.fromtimestamp(int(wake) / 1000, UTC),
+            worker=None if owner is None else owner.decode(),
+        )
+
+    async def dead_letters(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """The newest dead letters of a group, newest first."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for tag in keys.TAGS:
+                    pipe.xrevrange(keys.dead_letters(tag, group), count=limit)
+                shards: Any = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        letters = [_dead_letter(group, entry) for shard in shards for entry in shard]
+        return sorted(letters, key=lambda letter: letter.at, reverse=True)[:limit]
+
+    async def receipts(self, group: str, call: CallId) -> Sequence[Receipt]:
+        """What a group did about a call, oldest first."""
+        try:
+            entries: Any = await self._redis.xrange(keys.group_keys(group, call).receipts)
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        return [read_receipt(fields[b"r"]) for _, fields in entries]
+
+    async def unpark(self, group: str, call: CallId) -> bool:
+        """Resume a parked call at its cursor; false if it was not parked."""
+        at = keys.group_keys(group, call)
+        return bool(await self._runner.run("unpark", (at.state, at.bell), (call,)))
+
+    async def retire(self, call: CallId, *, groups: Sequence[str], grace_s: int) -> Literal["OK", "OPEN", "BEHIND"]:
+        """Let Redis forget a call ``grace_s`` seconds from now, if it has ended and every group has finished with it.
+
+        Only for calls that are kept elsewhere: after this nothing of them is left here.
+        """
+        at = keys.call_keys(call)
+        theirs = [keys.group_keys(group, call) for group in groups]
+        answer: bytes = await self._runner.run(
+            "retire",
+            (at.stream, at.dedupe, at.live, at.worker, *(g.state for g in theirs), *(g.receipts for g in theirs)),
+            (call, grace_s, len(groups)),
+        )
+        match answer:
+            case b"OK":
+                return "OK"
+            case b"OPEN":
+                return "OPEN"
+            case _:
+                return "BEHIND"
+
+
+def _dead_letter(group: str, entry: Any) -> DeadLetter:
+    entry_id, fields = entry
+    return DeadLetter(
+        group=group,
+        call=CallId(fields[b"c"].decode()),
+        seq=int(fields[b"n"]),
+        kind="refused" if fields[b"kind"] == b"refused" else "parked",
+        why=fields[b"why"].decode(),
+        at=datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC),
+    )

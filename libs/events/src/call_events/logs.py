@@ -1,0 +1,85 @@
+"""Logging, set up once as a process starts.
+
+Personal data may only stand under keys that begin with ``pii.`` or ``pii_``; one processor drops those unless the process
+was told to keep them. So a log line is safe by its keys, not by everybody's care.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+Format = Literal["json", "console"]
+
+_PERSONAL = ("pii.", "pii_")
+
+
+def drop_personal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Remove personal data, also one level down in mappings."""
+    return {
+        key: _without_personal(value) if isinstance(value, Mapping) else value
+        for key, value in event.items()
+        if not key.startswith(_PERSONAL)
+    }
+
+
+def configure_logging(
+    service: str,
+    *,
+    format: Format,  # noqa: A002 - it is what the setting is called
+    level: str,
+    allow_personal: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Configure structlog, and send what libraries say through the standard library the same way.
+
+    Args:
+        service: stands in every line.
+        format: ``json`` for machines, ``console`` for a person at a terminal.
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        allow_personal: keep ``pii.*`` keys; only where the law and the profile allow it.
+        stream: standard output unless given.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_service,
+    ]
+    if not allow_personal:
+        shared.append(drop_personal)
+    render: list[Any] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=(stream or sys.stdout).isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Libraries speak of payloads and URLs below warning; ours speak through structlog.
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _without_personal(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: inner for key, inner in value.items() if not str(key).startswith(_PERSONAL)}

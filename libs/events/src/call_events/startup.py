@@ -1,0 +1,127 @@
+"""How a service starts: settings or one clear line, exit codes, a signal that becomes a stop.
+
+Exit codes: 0 stopped as told, 1 a fault of ours (with a traceback), 2 a setting it cannot start with, 3 something it needs
+cannot be reached. For 2 and 3 there is exactly one line on standard error, which names the setting and the mend.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+import uvloop
+from pydantic import AliasChoices, ValidationError
+from pydantic_settings import BaseSettings
+from pydantic_settings.exceptions import SettingsError
+
+from call_events.errors import BadSetting, CallEventsError, LogUnavailable
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=BaseSettings)
+
+EXIT_BAD_SETTING = 2
+EXIT_CANNOT_REACH = 3
+
+
+class CannotReach(CallEventsError):
+    """Something a service needs cannot be reached at its start; the text names the setting and the mend."""
+
+
+def load_settings(settings: type[S], *, name: str | None = None) -> S:
+    """Read the settings from the environment, or say in one line which variable is wrong and end with code 2.
+
+    Args:
+        settings: a frozen pydantic-settings class; its fields' descriptions serve as the mend.
+        name: what stands before the line; the program's name unless given.
+
+    Raises:
+        SystemExit: code 2.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        complain(f"{_explain(settings, first)}{more}", name=name)
+    except (SettingsError, BadSetting) as error:
+        complain(str(error), name=name)
+    raise SystemExit(EXIT_BAD_SETTING)
+
+
+def run_service(name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> NoReturn:
+    """Run ``main(stop)`` on uvloop until it returns; SIGTERM and SIGINT set ``stop``. A second one ends at once.
+
+    Raises:
+        SystemExit: with the code described above.
+    """
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_stopped(main))
+    except* (BadSetting, CannotReach, LogUnavailable) as errors:
+        leaf = _first_leaf(errors)
+        complain(str(leaf), name=name)
+        code = EXIT_BAD_SETTING if isinstance(leaf, BadSetting) else EXIT_CANNOT_REACH
+    raise SystemExit(code)
+
+
+def complain(text: str, *, name: str | None = None) -> None:
+    """One line on standard error."""
+    line = " ".join(text.split())
+    print(f"{name}: {line}" if name else line, file=sys.stderr, flush=True)
+
+
+async def _until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def told(which: signal.Signals) -> None:
+        log.info("service.stopping", signal=which.name)
+        if stop.is_set() and task is not None:
+            task.cancel()
+        stop.set()
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, told, one)
+    try:
+        await main(stop)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        log.warning("service.stopped_at_once")
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+
+
+def _explain(settings: type[BaseSettings], error: Any) -> str:
+    place = [str(part) for part in error["loc"]]
+    field = settings.model_fields.get(place[0]) if place else None
+    if field is None:  # pydantic reports the alias where there is one
+        field = next(
+            (f for n, f in settings.model_fields.items() if place and place[0] in _variables(settings, n)), None
+        )
+    name = next((n for n, f in settings.model_fields.items() if f is field), None)
+    variable = _variables(settings, name)[0] if name else "the environment"
+    what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    mend = f"; {field.description}" if field is not None and field.description else "; set it in the environment"
+    return f"{variable} {what}{mend}" if what == "is missing" else f"{variable}: {what}{mend}"
+
+
+def _variables(settings: type[BaseSettings], name: str) -> list[str]:
+    """The environment variables a field is read from, first the one to name."""
+    alias = settings.model_fields[name].validation_alias
+    if isinstance(alias, str):
+        return [alias.upper()]
+    if isinstance(alias, AliasChoices):
+        return [str(choice).upper() for choice in alias.choices]
+    return [f"{settings.model_config.get('env_prefix', '')}{name}".upper()]
+
+
+def _first_leaf(errors: BaseExceptionGroup[Any]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,91 @@
+"""Fixtures every test may use: a real Redis, a clean environment, a watch over blocking calls."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from blockbuster import BlockBuster, blockbuster_ctx
+from redis.asyncio import Redis
+
+from call_events.connection import connect
+from call_events.embedded import EmbeddedRedis
+
+#: Names a developer's shell may hold and a test must not see.
+_OURS = ("CALLWEAVE_", "VOICE_WORKER_", "CCM_BRIDGE_", "TRANSFER_ORCHESTRATOR_")
+_SHARED = (
+    "REDIS_URL",
+    "LIVEKIT_URL",
+    "LIVEKIT_API_KEY",
+    "LIVEKIT_API_SECRET",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_KEY",
+    "CCM_URL",
+)
+
+#: Read before the environment is stripped.
+_REDIS_URL = os.environ.get("REDIS_URL")  # noqa: TID251 - the tests' own setting
+
+
+@pytest.fixture(autouse=True)
+def product_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what the shell happens to export."""
+    for name in list(os.environ):  # noqa: TID251 - to strip it
+        if name.startswith(_OURS) or name in _SHARED:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """One Redis for this test process: REDIS_URL if given (only if it is empty), else an embedded one."""
+    if _REDIS_URL:
+        url = _of_this_worker(_REDIS_URL)
+        asyncio.run(_refuse_unless_empty(url))
+        yield url
+        return
+    server = EmbeddedRedis()
+    asyncio.run(server.start())
+    try:
+        yield server.url
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest_asyncio.fixture
+async def redis_url(redis_server: str) -> AsyncIterator[str]:
+    """URL of an empty Redis."""
+    yield redis_server
+    async with connect(redis_server) as client:
+        await client.flushdb()
+
+
+@pytest_asyncio.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty Redis."""
+    async with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def no_blocking() -> Iterator[BlockBuster]:
+    """A call that would block the event loop fails the test."""
+    with blockbuster_ctx() as watch:
+        yield watch
+
+
+def _of_this_worker(url: str) -> str:
+    """Each xdist process takes the next database, counted from the one in REDIS_URL."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - xdist's own
+    head, slash, database = url.rpartition("/")
+    if not database.isdigit():
+        head, slash, database = url.rstrip("/"), "/", "0"
+    return f"{head}{slash}{int(database) + number}"
+
+
+async def _refuse_unless_empty(url: str) -> None:
+    async with connect(url) as client:
+        if await client.dbsize():
+            pytest.exit(
+                "REDIS_URL names a database that is not empty; the tests flush theirs, so give them an empty one", 2
+            )
