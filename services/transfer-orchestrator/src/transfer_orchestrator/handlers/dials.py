@@ -1,14 +1,15 @@
 """Looks after one dial each, in the background of the service: rings, watches, and says how it ended.
 
-The consumer's handler must not wait for a person to pick up, so a dial has a task of its own. The task only ever *reports*
-(ringing, connected, attempt_failed); what follows from a report is decided by the handler that hears it.
+The consumer's handler must not wait for a person to pick up, so a dial has a task of its own. The task only ever
+*reports* (ringing, connected, attempt_failed); what follows from a report is decided by the handler that hears it.
 
-Whoever wrote ``transfer.dialing`` makes the API call. Anybody else who comes upon an unfinished dial (a process died, or its
-wake went elsewhere) watches the leg: an answer, the ringing, its absence. Watching next to a living dialler does no harm,
-for both write under the same ids; it is patient enough that the dialler, who knows why a dial ended, speaks first.
+Whoever wrote ``transfer.dialing`` makes the API call. Anybody else who comes upon an unfinished dial (a process died,
+or its wake went elsewhere) watches the leg: an answer, the ringing, its absence. Watching next to a living dialler does
+no harm, for both write under the same ids; it is patient enough that the dialler, who knows why a dial ended, speaks
+first.
 
-Stopping the process leaves the phones alone: closing the API call does not end the dial (LiveKit goes on ringing), and the
-call's wake brings another instance, or this one after its restart, to the leg.
+Stopping the process leaves the phones alone: closing the API call does not end the dial (LiveKit goes on ringing), and
+the call's wake brings another instance, or this one after its restart, to the leg.
 """
 
 import asyncio
@@ -238,6 +239,8 @@ class Dials:
             state = await self._write(
                 dial, watch, state, lambda now: decisions.ringing(now, dial.transfer_id, dial.attempt)
             )
+            if watch.ended or watch.stopping is not None:
+                return state
         if watch.answered is not None:
             return await self._answered(dial, watch, state, watch.answered)
         if verdict is not None:
@@ -260,9 +263,8 @@ class Dials:
             if leg.status is LegStatus.ACTIVE:
                 watch.answered = watch.answered or _Answered(leg.sip_call_id)
             elif age > dial.ring_seconds + self._tempo.overtime:
-                return vanished(
-                    last=watch.last, rang=watch.rang, rang_out=True, why="still there after its ringing time"
-                )
+                why = "the leg was still there long after its ringing time"
+                return vanished(last=watch.last, rang=watch.rang, rang_out=True, why=why)
             return None
         watch.leg_absent = watch.leg_absent or now
         patience = self._tempo.absent_after_outage if watch.outage else self._tempo.absent

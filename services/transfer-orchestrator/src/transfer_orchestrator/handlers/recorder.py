@@ -1,8 +1,8 @@
 """Writes what a decision says, and only if the decision still holds.
 
 Between reading a call's log and writing to it the world moves: the caller hangs up while the person picks up. So every
-append names the tail it was decided on. If the log has moved, it is read on and the decision is taken again; therefore no
-outcome can ever stand behind the fact that forbids it.
+append names the tail it was decided on. If the log has moved, it is read on and the decision is taken again; therefore
+no outcome can ever stand behind the fact that forbids it.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from call_events.catalogue import TransferAttemptFailed, TransferCancelled, Tran
 from call_events.envelope import Event
 from call_events.errors import CallClosed, TailMoved
 from call_events.ids import CallId
-from call_events.ports import Clock, EventLog
+from call_events.ports import AnyEvent, Clock, EventLog
 from transfer_orchestrator.domain.call import CallState, evolve, fold
 from transfer_orchestrator.domain.decisions import TransferFact, event_id
 from transfer_orchestrator.ports import Gauges
@@ -61,7 +61,7 @@ class Recorder:
             if data is None:
                 return Recorded(state, None)
             transfer = state.transfers[data.transfer_id]
-            event = Event(
+            event: AnyEvent = Event(
                 data=data,
                 call=call,
                 producer=self.instance,

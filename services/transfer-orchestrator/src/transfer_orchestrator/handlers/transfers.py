@@ -1,8 +1,8 @@
 """Decides about the transfers of one call, whenever something new is in its log or its wake is due.
 
-The consumer gives a call to one handler of the group at a time, so here, and only here, is decided what to do *next*: refuse,
-dial, try the next phone, give up, call off. The cursor stays before the oldest open ``transfer.requested`` until it has its
-outcome: whatever is lost (this process, a wake, a doorbell), the call comes back to somebody.
+The consumer gives a call to one handler of the group at a time, so here, and only here, is decided what to do *next*:
+refuse, dial, try the next phone, give up, call off. The cursor stays before the oldest open ``transfer.requested``
+until it has its outcome: whatever is lost (this process, a wake, a doorbell), the call comes back to somebody.
 """
 
 import asyncio
@@ -100,15 +100,13 @@ class Transfers:
                     await self._stop(state, step.attempt)
                 return state, None
             case Write():
-                return await self._write_end(view, state, transfer_id, step)
+                return await self._write_end(view, state, transfer_id)
             case Dial():
                 return await self._dial(view, state, transfer, step)
             case Watch():
                 return state, self._watch(view, state, transfer, step)
 
-    async def _write_end(
-        self, view: CallView, state: CallState, transfer_id: str, step: Write
-    ) -> tuple[CallState, datetime | None]:
+    async def _write_end(self, view: CallView, state: CallState, transfer_id: str) -> tuple[CallState, datetime | None]:
         def still_so(now: CallState) -> TransferFact | None:
             again = decisions.next_step(now, now.transfers[transfer_id], self._destinations)
             return again.data if isinstance(again, Write) else None

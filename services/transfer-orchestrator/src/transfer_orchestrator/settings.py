@@ -1,0 +1,41 @@
+"""What the orchestrator is told by its environment. Read once, as the process starts."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Own variables begin with ``TRANSFER_ORCHESTRATOR_``; shared ones have their own names."""
+
+    model_config = SettingsConfigDict(env_prefix="TRANSFER_ORCHESTRATOR_", frozen=True, env_ignore_empty=True)
+
+    redis_url: str = Field(validation_alias="REDIS_URL", description="set it, e.g. redis://127.0.0.1:6379/0")
+    livekit_url: str = Field(
+        validation_alias="LIVEKIT_URL", pattern=r"^(wss?|https?)://", description="set it, e.g. ws://127.0.0.1:7880"
+    )
+    livekit_api_key: str = Field(
+        validation_alias="LIVEKIT_API_KEY", min_length=1, description="set it to a key of livekit-server's 'keys'"
+    )
+    livekit_api_secret: SecretStr = Field(
+        validation_alias="LIVEKIT_API_SECRET", description="set it to the secret that belongs to LIVEKIT_API_KEY"
+    )
+    log_format: Literal["json", "console"] = Field(default="json", validation_alias="CALLWEAVE_LOG_FORMAT")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias="CALLWEAVE_LOG_LEVEL"
+    )
+
+    destinations: Path = Field(
+        default=Path("profiles/contact-centre/destinations.yaml"),
+        description="name the file that lists the destinations, e.g. profiles/contact-centre/destinations.yaml",
+    )
+    trunk_name: str = Field(default="callweave-outbound", min_length=1)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65535, description="a port number; 0 takes any free one")
+    #: How often a room is looked at while a phone rings for it.
+    poll_ms: int = Field(default=200, ge=20, le=5000, description="milliseconds from 20 to 5000")
+    #: After SIGTERM running dials are looked after for so long; those that still ring are left to another instance.
+    #: The grace period of the pod must be longer by some 12 s.
+    stop_grace_s: float = Field(default=15.0, ge=0, le=120, description="seconds from 0 to 120")
