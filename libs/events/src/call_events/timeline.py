@@ -45,24 +45,18 @@ def timeline(events: Sequence[AnyEvent], *, everything: bool = False) -> list[Li
         data = event.data
         if isinstance(data, c.UtteranceStarted):
             lines.append(_utterance(event, data, texts, dropped, start))
-        elif type(data) in _WORDS:
-            who, text, kind = _WORDS[type(data)](data)
-            lines.append(Line(event.seq, _seconds(event.time, start), who, text, kind))
-        elif type(data) in _ONLY_WITH_EVERYTHING:
-            if everything:
-                who, text, kind = _ONLY_WITH_EVERYTHING[type(data)](data)
-                lines.append(Line(event.seq, _seconds(event.time, start), who, text, kind))
-        else:
-            lines.append(
-                Line(
-                    event.seq,
-                    _seconds(event.time, start),
-                    "?",
-                    f"{wire_type(event)} (not known to this release)",
-                    "other",
-                )
-            )
+        elif everything or type(data) not in _ONLY_WITH_EVERYTHING:
+            lines.append(line_of(event, start))
     return lines
+
+
+def line_of(event: AnyEvent, start: datetime) -> Line:
+    """One event by itself, as it is shown while the call still runs."""
+    told = (_WORDS | _ONLY_WITH_EVERYTHING).get(type(event.data))
+    who, text, kind = (
+        told(event.data) if told is not None else ("?", f"{wire_type(event)} (not known to this release)", "other")
+    )
+    return Line(event.seq, _seconds(event.time, start), who, text, kind)
 
 
 def _seconds(moment: datetime, start: datetime) -> float:
@@ -132,7 +126,11 @@ _WORDS: dict[type[EventData], Callable[..., Words]] = dict(
 _ONLY_WITH_EVERYTHING: dict[type[EventData], Callable[..., Words]] = dict(
     [
         _of(c.UtteranceEnded, lambda d: ("speech", f"end of {d.utterance_id}", "speech")),
-        _of(c.UtteranceCompleted, lambda d: ("speech", f"text of {d.utterance_id}", "speech")),
+        _of(c.UtteranceStarted, lambda d: (d.speaker.name, "begins to speak", "speech")),
+        _of(
+            c.UtteranceCompleted,
+            lambda d: (d.speaker.name, f"“{d.text}”" + (" — interrupted" if d.interrupted else ""), "speech"),
+        ),
         _of(c.UtteranceDiscarded, lambda d: ("speech", f"no text of {d.utterance_id}: {d.reason}", "speech")),
         _of(
             c.UsageRecorded,

@@ -8,7 +8,7 @@ from call_events.ids import CallId, EventId
 from call_events.ports import AnyEvent
 from call_events.registry import UnknownData
 from call_events.testing import START
-from callweave.timeline import timeline
+from call_events.timeline import timeline
 
 CUSTOMER = c.Speaker(role=c.Role.CUSTOMER, name="Customer", identity="sip_1")
 AI = c.Speaker(role=c.Role.AI, name="Billing AI", identity="agent-1", agent="billing")

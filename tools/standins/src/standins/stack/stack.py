@@ -1,0 +1,225 @@
+"""One whole Callweave on loopback: what is not at hand is played by a stand-in, what the environment names is used.
+
+| environment | instead of |
+|---|---|
+| REDIS_URL | the embedded Valkey |
+| LIVEKIT_URL + LIVEKIT_API_KEY + LIVEKIT_API_SECRET | a livekit-server of our own |
+| LIVEKIT_SIP_BIN (or livekit-sip on PATH) | the telephone exchange: phones are then real SIP phones |
+| OPENAI_BASE_URL, OPENAI_API_KEY | the model stand-in |
+| CCM_URL | the CCM stand-in |
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from call_events.embedded import EmbeddedRedis
+from call_events.redis_log import RedisEventLog
+from call_events.connection import connect
+from standins.ccm import CcmStandIn
+from standins.exchange import Exchange
+from standins.media import Media, provision
+from standins.media.ports import free_port
+from standins.media.processes import ChildProcess
+from standins.phones import ExchangePhones, Phones
+from standins.stack.services import ALL, Program, Service
+
+MODEL_DEADLINE_S = 30.0
+SERVICE_IDENTIFIER = "2200"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of the stack differs from the ordinary."""
+
+    #: Settings added to each service's environment, by module name.
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: Arguments of the model stand-in.
+    model: tuple[str, ...] = ()
+    #: Services to start; tests leave out what they run by hand.
+    services: tuple[Program, ...] = ALL
+    #: Directory of the log's append-only file; None keeps it in memory.
+    log_directory: Path | None = None
+
+
+class Stack:
+    """Everything a call needs; an async context manager.
+
+    Attributes are there once it is entered: ``log``, ``redis_url``, ``livekit_url``, ``ccm`` (None when CCM_URL names a real
+    one), ``phones``, ``services`` by module name.
+    """
+
+    redis_url: str
+    livekit_url: str
+    model_url: str
+    ccm_url: str
+    log: RedisEventLog
+    phones: Phones
+    media: Media
+    exchange: Exchange | None
+    ccm: CcmStandIn | None
+
+    def __init__(
+        self,
+        directory: Path,
+        options: Options | None = None,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.directory = directory
+        self.services: dict[str, Service] = {}
+        #: What is a stand-in in this run and what is real, for the reader of the demo.
+        self.parts: list[tuple[str, str]] = []
+        self._options = options or Options()
+        self._environment = environment
+        self._say = say
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        await self._start_log()
+        await self._start_media()
+        await self._start_model()
+        await self._start_ccm()
+        for program in self._options.services:
+            await self.start_service(program)
+        for service in self.services.values():
+            await service.ready()
+            self._say(f"{service.program.module} is ready")
+
+    async def _start_log(self) -> None:
+        given = self._environment.get("REDIS_URL")
+        if given:
+            self.redis_url = given
+            self.parts.append(("event log", "the server at REDIS_URL"))
+        else:
+            server = await self._stack.enter_async_context(EmbeddedRedis(self._options.log_directory))
+            self.redis_url = server.url
+            self.parts.append(("event log", "real Valkey (embedded)"))
+            if self._options.log_directory is not None:
+                self._leave_address(self._options.log_directory / "url", server.url)
+        redis = connect(self.redis_url)
+        self._stack.push_async_callback(redis.aclose)
+        self.log = RedisEventLog(redis)
+
+    def _leave_address(self, path: Path, url: str) -> None:
+        """So that the command line finds the running server instead of opening its directory a second time."""
+        path.write_text(url)
+        self._stack.callback(path.unlink, missing_ok=True)
+
+    async def _start_media(self) -> None:
+        own = await self._stack.enter_async_context(EmbeddedRedis())  # LiveKit's pub/sub ignores database numbers
+        self.media = await self._stack.enter_async_context(
+            Media(own.url, self.directory / "media", sip=True, environment=self._environment, say=self._say)
+        )
+        key, secret = self.media.api_key, self.media.api_secret
+        self.parts.append(("media server", "real livekit-server"))
+        account = {"username": "switch", "password": secrets.token_urlsafe(12)}
+        if self.media.sip_address is not None:
+            await self._use_sip_phones(self.media.sip_address, account)
+            return
+        self.exchange = await self._stack.enter_async_context(Exchange(self.media.url, key, secret))
+        self.livekit_url = self.exchange.url
+        await provision(self.livekit_url, key, secret, **account)
+        self.phones = await self._stack.enter_async_context(
+            ExchangePhones(self.exchange, directory=self.directory, **account)
+        )
+        self.parts.append(("telephones", "stand-in exchange; each phone is a LiveKit participant of kind SIP, G.711 sound"))
+
+    async def _use_sip_phones(self, sip_address: str, account: dict[str, str]) -> None:
+        from standins.phones.sip_phone import SipPhones  # noqa: PLC0415 - pjsua2 is needed only where livekit-sip is
+
+        self.exchange = None
+        self.livekit_url = self.media.url
+        phones = await self._stack.enter_async_context(SipPhones(sip_address, directory=self.directory, **account))
+        self.phones = phones
+        await provision(
+            self.livekit_url,
+            self.media.api_key,
+            self.media.api_secret,
+            outbound_address=phones.switch_address,
+            **account,
+        )
+        self.parts.append(("telephones", "real SIP phones (pjsua2) through real livekit-sip"))
+
+    async def _start_model(self) -> None:
+        given = self._environment.get("OPENAI_BASE_URL") or (
+            "https://api.openai.com/v1" if self._environment.get("OPENAI_API_KEY") else ""
+        )
+        if given:
+            self.model_url = given
+            self.parts.append(("model and speech-to-text", "the one at OPENAI_BASE_URL"))
+            return
+        port = free_port()
+        child = ChildProcess(
+            "model stand-in",
+            [sys.executable, "-m", "standins.realtime", "--port", str(port), *self._options.model],
+            log=self.directory / "model.log",
+        )
+        await self._stack.enter_async_context(child)
+        await child.healthy(f"http://127.0.0.1:{port}/control/heard", MODEL_DEADLINE_S)
+        self.model_url = f"http://127.0.0.1:{port}/v1"
+        self.parts.append(("model and speech-to-text", "stand-in; it recognises speech from the sound it receives"))
+
+    async def _start_ccm(self) -> None:
+        given = self._environment.get("CCM_URL")
+        if given:
+            self.ccm, self.ccm_url = None, given
+            self.parts.append(("CCM", "the one at CCM_URL"))
+            return
+        self.ccm = await self._stack.enter_async_context(CcmStandIn())
+        self.ccm_url = self.ccm.url
+        self.parts.append(("CCM", "strict stand-in"))
+
+    async def start_service(self, program: Program) -> Service:
+        """Start one of Callweave's services (again); the caller waits for ``ready()``."""
+        service = Service(
+            program,
+            {**self._settings(program.module), **self._options.settings.get(program.module, {})},
+            log=self.directory / f"{program.module}.log",
+        )
+        await service.start()
+        self._stack.push_async_callback(service.stop)
+        self.services[program.module] = service
+        return service
+
+    def _settings(self, module: str) -> dict[str, str]:
+        """Least privilege, as in production: each service gets what it needs and nothing else."""
+        settings = {"REDIS_URL": self.redis_url, "CALLWEAVE_LOG_FORMAT": "json"}
+        livekit = {
+            "LIVEKIT_URL": self.livekit_url,
+            "LIVEKIT_API_KEY": self.media.api_key,
+            "LIVEKIT_API_SECRET": self.media.api_secret,
+        }
+        match module:
+            case "voice_worker":
+                model = {
+                    "OPENAI_BASE_URL": self.model_url,
+                    "OPENAI_API_KEY": self._environment.get("OPENAI_API_KEY") or "stand-in",
+                }
+                return settings | livekit | model | {"VOICE_WORKER_PROFILES_DIR": str(Path("profiles").resolve())}
+            case "transfer_orchestrator":
+                destinations = Path("profiles/contact-centre/destinations.yaml").resolve()
+                return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": str(destinations)}
+            case _:
+                return settings | {"CCM_URL": self.ccm_url}
