@@ -60,6 +60,11 @@ class ConversationDelivery:
         self._breaker = breaker
         self._failed: OrderedDict[str, _Failed] = OrderedDict()
 
+    @property
+    def ccm_serves(self) -> bool:
+        """CCM took or refused a message more recently than it failed several calls in a row."""
+        return not self._breaker.is_open
+
     async def __call__(self, view: CallView) -> Progress:
         """Send the messages of the next place that has any, if they are due; finish what needs none."""
         history = read_history(view.events, view.receipts)

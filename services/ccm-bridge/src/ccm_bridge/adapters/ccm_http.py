@@ -14,7 +14,7 @@ from ccm_bridge.adapters.ccm_login import BearerLogin, LoginFailed
 from ccm_bridge.adapters.ccm_schema import CimDialect
 from ccm_bridge.domain.message import Message
 from ccm_bridge.domain.retry import NoAnswer, Reply
-from ccm_bridge.errors import CcmUnreachableError
+from ccm_bridge.errors import CcmUnreachable
 
 #: Of an answer's body: enough for the person on call, and a bound on what a foreign server may make us keep.
 _EXCERPT = 1024
@@ -102,7 +102,7 @@ async def check_reachable(url: str, *, timeout_s: float = 5) -> None:
     """Does anything listen where CCM should?
 
     Raises:
-        CcmUnreachableError: nothing does. One line for the person who starts the service.
+        CcmUnreachable: nothing does. One line for the person who starts the service.
     """
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -111,7 +111,7 @@ async def check_reachable(url: str, *, timeout_s: float = 5) -> None:
             _, writer = await asyncio.open_connection(parts.hostname, port)
     except (OSError, TimeoutError) as error:
         why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
-        raise CcmUnreachableError(
+        raise CcmUnreachable(
             f"CCM_URL: nothing can be reached at {parts.hostname}:{port} ({why}); correct CCM_URL, start CCM, or set "
             "CCM_BRIDGE_REQUIRE_CCM_AT_START=false to start without it and deliver when it comes"
         ) from error

@@ -27,7 +27,7 @@ class _Login(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class LoginFailed(Exception):  # noqa: N818 - a value that is raised once and caught next door
+class LoginFailed(Exception):
     """No token was to be had; ``reply`` says what to do about the message that wanted it."""
 
     reply: Reply

@@ -2,34 +2,23 @@
 
 Shape, key order and the omission of absent fields follow the documented object model. What it does not take:
 ``header.language`` (an empty class: any text in it is rejected), null, unknown keys, attribute types outside a list.
-What a machine may want besides goes into a free object whose place is configured (:class:`Carrier`).
+What a machine may want besides goes into a free object whose place is configured (``Carrier``).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ccm_bridge.domain.conversation import instant
 from ccm_bridge.domain.message import LegReason, Message, Party, Signal
 
-
-class Carrier(StrEnum):
-    """Where our facts travel; which of them CCM keeps differs between releases."""
-
-    ENTITIES = "entities"
-    ADDITIONAL_DETAIL = "sender.additionalDetail"
-    NONE = "none"
-
-
-class TimestampFormat(StrEnum):
-    """Both bind; all traffic seen so far is numeric."""
-
-    MILLISECONDS = "milliseconds"
-    ISO = "iso"
+#: Where our facts travel; which of these CCM keeps differs between releases.
+Carrier = Literal["entities", "sender.additionalDetail", "none"]
+#: Both bind; all traffic seen so far is numeric.
+TimestampFormat = Literal["milliseconds", "iso"]
 
 
 class _Cim(BaseModel):
@@ -125,8 +114,8 @@ class CimDialect:
     human_id: str
     #: Name of a person, as the destinations tell it -> their Keycloak id.
     human_ids: Mapping[str, str] = field(default_factory=dict)
-    carrier: Carrier = Carrier.ENTITIES
-    timestamps: TimestampFormat = TimestampFormat.MILLISECONDS
+    carrier: Carrier = "entities"
+    timestamps: TimestampFormat = "milliseconds"
 
     def render(self, message: Message) -> bytes:
         """The bytes of a message: the same at every attempt, in every process with the same settings."""
@@ -137,12 +126,12 @@ class CimDialect:
         # A VOICE body carries our facts itself.
         facts = None if message.leg else _facts(message)
         return CimHeader(
-            sender=self._sender(message, facts if self.carrier is Carrier.ADDITIONAL_DETAIL else None),
+            sender=self._sender(message, facts if self.carrier == "sender.additionalDetail" else None),
             channelData=_channel_data(message),
             timestamp=self._timestamp(message.at),
             intent=_INTENTS[message.signal] if message.signal else None,
             providerMessageId=message.key,
-            entities={"bridge": facts} if facts and self.carrier is Carrier.ENTITIES else None,
+            entities={"bridge": facts} if facts and self.carrier == "entities" else None,
         )
 
     def _sender(self, message: Message, facts: dict[str, Any] | None) -> CimSender:
@@ -169,7 +158,7 @@ class CimDialect:
                 return self.human_ids.get(message.sender.name or "", self.human_id)
 
     def _timestamp(self, time: datetime) -> int | str:
-        if self.timestamps is TimestampFormat.ISO:
+        if self.timestamps == "iso":
             return instant(time)
         return (time - _EPOCH) // timedelta(milliseconds=1)
 

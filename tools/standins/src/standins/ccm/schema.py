@@ -15,72 +15,30 @@ Json = Any
 Check = Callable[[str, Json], None]
 
 INTENTS = frozenset(
-    [
-        "REPLY_TO",
-        "UPDATE",
-        "START_CHAT",
-        "END_CHAT",
-        "START_CONVERSATION",
-        "CALL_LEG_STARTED",
-        "CALL_LEG_ENDED",
-        "CALL_HOLD",
-        "CALL_RESUME",
-        "START_VOICE",
-        "END_VOICE",
-        "AGENT_OUTBOUND",
-        "NETWORK_DISCONNECT",
-        "ASSIGN_RESOURCE_REQUESTED",
-        "IVR_AGGREGATED_ACTIVITY",
-        "CANCEL_RESOURCE_REQUESTED",
-        "CALL_ALERTING",
-        "VOICE_CALL_RECORDING",
-        "MEDIA_RECORDING",
-        "WRAPUP",
-        "QM_ACTIVITY",
-    ]
-)
+    {
+        "REPLY_TO", "UPDATE", "START_CHAT", "END_CHAT", "START_CONVERSATION", "CALL_LEG_STARTED", "CALL_LEG_ENDED",
+        "CALL_HOLD", "CALL_RESUME", "START_VOICE", "END_VOICE", "AGENT_OUTBOUND", "NETWORK_DISCONNECT",
+        "ASSIGN_RESOURCE_REQUESTED", "IVR_AGGREGATED_ACTIVITY", "CANCEL_RESOURCE_REQUESTED", "CALL_ALERTING",
+        "VOICE_CALL_RECORDING", "MEDIA_RECORDING", "WRAPUP", "QM_ACTIVITY",
+    }
+)  # fmt: skip
 SENDER_TYPES = frozenset({"AGENT", "BOT", "CONNECTOR", "APP", "SYSTEM", "IVR"})
 ATTRIBUTE_TYPES = frozenset(
-    [
-        "Alphanum100",
-        "AlphanumSpecial200",
-        "String50",
-        "String100",
-        "String2000",
-        "StringList",
-        "PositiveNumber",
-        "Number",
-        "Boolean",
-        "PhoneNumber",
-        "Email",
-        "URL",
-        "IP",
-        "Password",
-        "WebChannelData",
-    ]
-)
+    {
+        "Alphanum100", "AlphanumSpecial200", "String50", "String100", "String2000", "StringList", "PositiveNumber",
+        "Number", "Boolean", "PhoneNumber", "Email", "URL", "IP", "Password", "WebChannelData",
+    }
+)  # fmt: skip
 NOTIFICATION_TYPES = frozenset(
-    [
-        "INFO",
-        "WARNING",
-        "SYSTEM_ERROR",
-        "CHANNEL_SESSION_STARTED",
-        "CHANNEL_SESSION_EXPIRED",
+    {
+        "INFO", "WARNING", "SYSTEM_ERROR", "CHANNEL_SESSION_STARTED", "CHANNEL_SESSION_EXPIRED",
         "CHANNEL_SESSION_ENDED",
-        "CHANNEL_SESSION_DATA_UPDATED",
-        "AGENT_SUBSCRIBED",
-        "AGENT_UNSUBSCRIBED",
-        "AGENT_RESERVED",
+        "CHANNEL_SESSION_DATA_UPDATED", "AGENT_SUBSCRIBED", "AGENT_UNSUBSCRIBED", "AGENT_RESERVED",
         "NO_AGENT_AVAILABLE",
-        "TASK_ENQUEUED",
-        "TASK_STATE_CHANGED",
-        "TYPING_STARTED",
-        "TYPING_STOPPED",
-        "PARTICIPANT_ROLE_CHANGED",
-        "ADVISOR_SUBSCRIBED",
-        "ROOM_MEMBER_STATUS_CHANGED",
-    ]
-)
+        "TASK_ENQUEUED", "TASK_STATE_CHANGED", "TYPING_STARTED", "TYPING_STOPPED", "PARTICIPANT_ROLE_CHANGED",
+        "ADVISOR_SUBSCRIBED", "ROOM_MEMBER_STATUS_CHANGED",
+    }
+)  # fmt: skip
 #: Intents that tell of a leg or a hold: their body is VOICE and an agent sends them.
 LEG_INTENTS = frozenset({"CALL_LEG_STARTED", "CALL_LEG_ENDED", "CALL_HOLD", "CALL_RESUME"})
 
@@ -90,7 +48,7 @@ _LAST_MS = 100_000_000_000_000
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
-class Malformed(ValueError):  # noqa: N818 - it is the answer, not an accident
+class Malformed(ValueError):
     """CCM would not take this, or not mean what the sender meant; the text names the field."""
 
 
