@@ -1,0 +1,184 @@
+"""Where livekit-server and livekit-sip come from.
+
+livekit-server is pure Go and can be built from the Go module proxy in about two minutes; livekit-sip is a cgo program
+that no package registry carries, so it is used only where somebody put it (LIVEKIT_SIP_BIN, PATH) or Docker works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from standins.media.errors import MediaError
+
+SERVER_VERSION = "1.13.5"
+SIP_VERSION = "1.11.0"
+SERVER_PACKAGE = f"github.com/livekit/livekit-server/cmd/server@v{SERVER_VERSION}"
+SERVER_IMAGE = f"livekit/livekit-server:v{SERVER_VERSION}"
+SIP_IMAGE = f"livekit/sip:v{SIP_VERSION}"
+
+#: A cold build takes under two minutes on two cores; a loaded machine may need several times that.
+BUILD_DEADLINE_S = 900.0
+PROBE_DEADLINE_S = 10.0
+
+Say = Callable[[str], None]
+
+
+class Origin(StrEnum):
+    """Where a program was found."""
+
+    ENVIRONMENT = "environment"
+    PATH = "PATH"
+    CACHE = "cache"
+    BUILT = "built"
+    DOCKER = "Docker"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A program that can be started: a path, or an image for Docker (then `path` is the docker client)."""
+
+    path: Path
+    origin: Origin
+    image: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.image} (Docker)" if self.image else f"{self.path} ({self.origin})"
+
+
+def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """`${XDG_CACHE_HOME:-$HOME/.cache}/callweave`."""
+    base = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".cache")
+    return Path(base) / "callweave"
+
+
+def cached_server(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a built livekit-server is kept between runs."""
+    return cache_directory(environment) / f"livekit-server-v{SERVER_VERSION}" / "livekit-server"
+
+
+def _named(environment: Mapping[str, str], variable: str) -> Binary | None:
+    named = environment.get(variable)
+    if not named:
+        return None
+    path = Path(named).expanduser()
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise MediaError(f"{variable} names {path}, which is not an executable file; correct it or unset {variable}")
+    return Binary(path.resolve(), Origin.ENVIRONMENT)
+
+
+def _on_path(environment: Mapping[str, str], program: str) -> Binary | None:
+    found = shutil.which(program, path=environment.get("PATH", ""))
+    return Binary(Path(found), Origin.PATH) if found else None
+
+
+async def find_livekit_server(
+    *, environment: Mapping[str, str] = os.environ, say: Say = lambda _line: None, build: bool = True
+) -> Binary:
+    """The livekit-server to run: LIVEKIT_SERVER_BIN, PATH, cache, a build with Go, or Docker, in that order.
+
+    Raises:
+        MediaError: none of these is to be had, or the build failed.
+    """
+    found = _named(environment, "LIVEKIT_SERVER_BIN") or _on_path(environment, "livekit-server")
+    if found:
+        return found
+    kept = cached_server(environment)
+    if os.access(kept, os.X_OK):
+        return Binary(kept, Origin.CACHE)
+    go = shutil.which("go", path=environment.get("PATH", ""))
+    if go and build:
+        return await _build(Path(go), kept, environment, say)
+    docker = await _working_docker(environment)
+    if docker:
+        return Binary(docker, Origin.DOCKER, SERVER_IMAGE)
+    raise MediaError(
+        f"no livekit-server v{SERVER_VERSION}: install Go (then it is built once), or start Docker, or name a binary "
+        "with LIVEKIT_SERVER_BIN, or use a running server with LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+    )
+
+
+async def find_livekit_sip(*, environment: Mapping[str, str] = os.environ) -> Binary | None:
+    """The livekit-sip to run: LIVEKIT_SIP_BIN, PATH, or Docker; None where there is none.
+
+    Raises:
+        MediaError: LIVEKIT_SIP_BIN names something that cannot be executed.
+    """
+    found = _named(environment, "LIVEKIT_SIP_BIN") or _on_path(environment, "livekit-sip")
+    if found:
+        return found
+    docker = await _working_docker(environment)
+    return Binary(docker, Origin.DOCKER, SIP_IMAGE) if docker else None
+
+
+async def _working_docker(environment: Mapping[str, str]) -> Path | None:
+    """The docker client, if its daemon answers and containers share this machine's loopback (Linux only)."""
+    docker = shutil.which("docker", path=environment.get("PATH", ""))
+    if not docker or os.uname().sysname != "Linux":
+        return None
+    process = await asyncio.create_subprocess_exec(
+        docker, "info", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(PROBE_DEADLINE_S):
+            return Path(docker) if await process.wait() == 0 else None
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+
+
+@asynccontextmanager
+async def _build_lock(path: Path) -> AsyncIterator[None]:
+    """Two test runs that start together build once: the second waits and then finds the result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        async with asyncio.timeout(BUILD_DEADLINE_S):
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.5)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _build(go: Path, kept: Path, environment: Mapping[str, str], say: Say) -> Binary:
+    async with _build_lock(kept.parent.with_suffix(".lock")):
+        if os.access(kept, os.X_OK):
+            return Binary(kept, Origin.CACHE)
+        say(f"building livekit-server v{SERVER_VERSION} with Go, once; this takes about two minutes (kept at {kept})")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as workshop:
+            log = kept.parent / "build.log"
+            with log.open("wb") as output:
+                process = await asyncio.create_subprocess_exec(
+                    go, "install", SERVER_PACKAGE,
+                    env={**environment, "GOBIN": workshop, "CGO_ENABLED": "0"}, stdout=output, stderr=output,
+                )  # fmt: skip
+                try:
+                    async with asyncio.timeout(BUILD_DEADLINE_S):
+                        status = await process.wait()
+                finally:
+                    if process.returncode is None:
+                        process.kill()
+                        await process.wait()
+            if status != 0:
+                lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+                raise MediaError(
+                    f"building livekit-server v{SERVER_VERSION} failed ({lines[-1]}); see {log}, or name a binary with "
+                    "LIVEKIT_SERVER_BIN"
+                )
+            (Path(workshop) / "server").replace(kept)
+        return Binary(kept, Origin.BUILT)

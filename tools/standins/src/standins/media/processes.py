@@ -1,0 +1,106 @@
+"""Child processes that never outlive us: the kernel kills them when this process dies, and we stop them by their id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+from standins.media.errors import MediaError
+
+#: Runs before the program and becomes it. prctl(PR_SET_PDEATHSIG = 1) makes the kernel send SIGKILL when the parent
+#: dies; SIGKILL because livekit-server waits for its rooms to empty on SIGTERM. A launcher rather than preexec_fn:
+#: forking a process with native media threads and then running Python in the child can deadlock.
+_LAUNCHER = (
+    "import ctypes, os, signal, sys\n"
+    "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
+    "if os.getppid() != int(sys.argv[1]): sys.exit('the parent died')\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+STOP_DEADLINE_S = 3.0
+POLL_S = 0.02
+
+
+class ChildProcess:
+    """One program with its output in a log file; an async context manager that stops it."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = list(arguments)
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; only while it is started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def __aenter__(self) -> ChildProcess:
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *self._arguments,
+                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                env=None if self._environment is None else dict(self._environment),
+            )  # fmt: skip
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """SIGTERM twice (livekit-server leaves at once on the second), then SIGKILL; idempotent."""
+        process = self._process
+        if process is None:
+            return
+        for order, patience_s in ((signal.SIGTERM, 0.3), (signal.SIGTERM, STOP_DEADLINE_S), (signal.SIGKILL, 10.0)):
+            if process.returncode is not None:
+                return
+            process.send_signal(order)
+            try:
+                async with asyncio.timeout(patience_s):
+                    await process.wait()
+            except TimeoutError:
+                continue
+
+    async def healthy(self, url: str, deadline_s: float) -> None:
+        """Wait until `url` answers 200.
+
+        Raises:
+            MediaError: the process ended, or did not answer in time; the message carries the last line of its log.
+        """
+        try:
+            async with asyncio.timeout(deadline_s), aiohttp.ClientSession() as http:
+                while self.running:
+                    try:
+                        async with http.get(url) as answer:
+                            if answer.status == 200:
+                                return
+                    except aiohttp.ClientError:
+                        pass
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise MediaError(f"{self.name} did not become healthy in {deadline_s:g} s: {self.last_words()}") from None
+        raise MediaError(f"{self.name} ended while starting: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The last line of the log and where the rest is."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return f"{lines[-1] if lines else 'no output'} (log: {self.log})"
