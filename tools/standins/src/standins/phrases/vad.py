@@ -17,8 +17,8 @@ from standins.phrases.pcm import Pcm
 FRAME_MS = 10
 #: Never take anything quieter than this for speech: RMS of 32767, about -57 dBFS.
 QUIETEST = 45.0
-#: Speech is at least this much louder (RMS ratio, 8 dB) than the background.
-ABOVE_BACKGROUND = 2.5
+#: Speech is at least this much louder (RMS ratio, 5 dB) than the background.
+ABOVE_BACKGROUND = 1.8
 #: The background is the quietest moment of the last 3 s (pieces of 100 ms), but never taken for louder than this RMS:
 #: a recording may begin in the middle of a word.
 _PIECE_FRAMES, _PIECES, _LOUDEST_BACKGROUND = 10, 30, 500.0
