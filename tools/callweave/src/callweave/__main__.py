@@ -14,9 +14,9 @@ from call_events.errors import CallEventsError
 from call_events.fold import CallState, fold
 from call_events.ids import call_id
 from call_events.ports import AnyEvent
+from call_events.timeline import timeline as lines_of
 from callweave.log_access import open_log
 from callweave.settings import Settings
-from call_events.timeline import timeline as lines_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from call_events.connection import check_server, connect
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import BadSetting
-from call_events.redis_log import RedisEventLog, check_server, connect
+from call_events.redis_log import RedisEventLog
 from callweave.settings import Settings
 
 

@@ -6,6 +6,7 @@ The demo ends with exit code 0 only if every finding holds; the end-to-end tests
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
@@ -85,7 +86,7 @@ def delivered_in_order(deliveries: Sequence[Delivery]) -> Finding:
     """CCM got no message twice, and each after those before it (a text marked late excepted)."""
     doubles = len(deliveries) - len({d.id for d in deliveries})
     punctual = [d.seq for d in deliveries if not d.late]
-    inversions = sum(1 for before, after in zip(punctual, punctual[1:], strict=False) if after <= before)
+    inversions = sum(1 for before, after in pairwise(punctual) if after <= before)
     return Finding(
         doubles == 0 and inversions == 0,
         "CCM got every message once and in order",
@@ -114,7 +115,9 @@ def delivered_completely(events: Sequence[AnyEvent], deliveries: Sequence[Delive
 def held_while_open(events: Sequence[AnyEvent], deliveries: Sequence[Delivery]) -> Finding:
     """From ``transfer.requested`` to its outcome CCM got nothing of what came after the request."""
     held = leaked = 0
-    for request in (e for e in events if isinstance(e.data, c.TransferRequested)):
+    for request in events:
+        if not isinstance(request.data, c.TransferRequested):
+            continue
         outcome = outcome_of(events, request.data.transfer_id)
         if outcome is None:
             continue
@@ -128,9 +131,11 @@ def outcome_of(events: Sequence[AnyEvent], transfer_id: str) -> AnyEvent | None:
     """The event that ended a transfer's hold."""
     for event in events:
         data = event.data
-        if isinstance(data, c.TransferConnected | c.TransferFailed | c.TransferCancelled):
-            if data.transfer_id == transfer_id:
-                return event
+        if (
+            isinstance(data, c.TransferConnected | c.TransferFailed | c.TransferCancelled)
+            and data.transfer_id == transfer_id
+        ):
+            return event
     return None
 
 

@@ -39,7 +39,9 @@ class Service:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= settings
         environment |= {f"{program.prefix}HTTP_HOST": "127.0.0.1", f"{program.prefix}HTTP_PORT": str(self.port)}
-        self.process = ChildProcess(program.module, [sys.executable, "-m", program.module], log=log, environment=environment)
+        self.process = ChildProcess(
+            program.module, [sys.executable, "-m", program.module], log=log, environment=environment
+        )
 
     @property
     def health_url(self) -> str:

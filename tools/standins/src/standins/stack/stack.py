@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
 from call_events.redis_log import RedisEventLog
-from call_events.connection import connect
 from standins.ccm import CcmStandIn
 from standins.exchange import Exchange
 from standins.media import Media, provision
@@ -31,7 +31,8 @@ from standins.phones import ExchangePhones, Phones
 from standins.stack.services import ALL, Program, Service
 
 MODEL_DEADLINE_S = 30.0
-SERVICE_IDENTIFIER = "2200"
+#: Digest account of the switch at the inbound trunk.
+SWITCH_USER = "switch"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Options:
 class Stack:
     """Everything a call needs; an async context manager.
 
-    Attributes are there once it is entered: ``log``, ``redis_url``, ``livekit_url``, ``ccm`` (None when CCM_URL names a real
-    one), ``phones``, ``services`` by module name.
+    Attributes are there once it is entered: ``log``, ``redis_url``, ``livekit_url``, ``ccm`` (None when CCM_URL names a
+    real one), ``phones``, ``services`` by module name.
     """
 
     redis_url: str
@@ -134,31 +135,35 @@ class Stack:
         )
         key, secret = self.media.api_key, self.media.api_secret
         self.parts.append(("media server", "real livekit-server"))
-        account = {"username": "switch", "password": secrets.token_urlsafe(12)}
+        password = secrets.token_urlsafe(12)
         if self.media.sip_address is not None:
-            await self._use_sip_phones(self.media.sip_address, account)
+            await self._use_sip_phones(self.media.sip_address, password)
             return
         self.exchange = await self._stack.enter_async_context(Exchange(self.media.url, key, secret))
         self.livekit_url = self.exchange.url
-        await provision(self.livekit_url, key, secret, **account)
+        await provision(self.livekit_url, key, secret, username=SWITCH_USER, password=password)
         self.phones = await self._stack.enter_async_context(
-            ExchangePhones(self.exchange, directory=self.directory, **account)
+            ExchangePhones(self.exchange, directory=self.directory, username=SWITCH_USER, password=password)
         )
-        self.parts.append(("telephones", "stand-in exchange; each phone is a LiveKit participant of kind SIP, G.711 sound"))
+        self.parts.append(
+            ("telephones", "stand-in exchange; each phone is a LiveKit participant of kind SIP, G.711 sound")
+        )
 
-    async def _use_sip_phones(self, sip_address: str, account: dict[str, str]) -> None:
+    async def _use_sip_phones(self, sip_address: str, password: str) -> None:
         from standins.phones.sip_phone import SipPhones  # noqa: PLC0415 - pjsua2 is needed only where livekit-sip is
 
         self.exchange = None
         self.livekit_url = self.media.url
-        phones = await self._stack.enter_async_context(SipPhones(sip_address, directory=self.directory, **account))
+        sip = SipPhones(sip_address, directory=self.directory, username=SWITCH_USER, password=password)
+        phones = await self._stack.enter_async_context(sip)
         self.phones = phones
         await provision(
             self.livekit_url,
             self.media.api_key,
             self.media.api_secret,
             outbound_address=phones.switch_address,
-            **account,
+            username=SWITCH_USER,
+            password=password,
         )
         self.parts.append(("telephones", "real SIP phones (pjsua2) through real livekit-sip"))
 
@@ -190,6 +195,11 @@ class Stack:
         self.ccm = await self._stack.enter_async_context(CcmStandIn())
         self.ccm_url = self.ccm.url
         self.parts.append(("CCM", "strict stand-in"))
+
+    @property
+    def model_is_standin(self) -> bool:
+        """Whether the words of the AI are known beforehand."""
+        return not (self._environment.get("OPENAI_BASE_URL") or self._environment.get("OPENAI_API_KEY"))
 
     async def start_service(self, program: Program) -> Service:
         """Start one of Callweave's services (again); the caller waits for ``ready()``."""

@@ -1,0 +1,1 @@
+"""``./dev demo``: one whole call on real parts, shown live and then proved."""
