@@ -1,0 +1,1 @@
+"""The AI agents: classes a profile names, and the cast that makes them."""

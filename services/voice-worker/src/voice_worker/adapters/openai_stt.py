@@ -1,0 +1,189 @@
+"""Speech-to-text of one leg on livekit-plugins-openai, for as long as it takes.
+
+Each leg has its own recogniser and its own socket, whose raw events are tapped: the plugin's own events come without the ids
+and failures that keep utterances apart when texts arrive out of order. When the provider fails, what it still owed is given
+up and a new stream is opened; nobody on the call notices.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+from livekit import rtc
+from livekit.agents import APIError
+from livekit.agents import stt as speech_to_text
+from livekit.plugins import openai
+
+from call_events.catalogue import Speaker
+from voice_worker.adapters.provider_events import TYPES, read_fact
+from voice_worker.adapters.realtime_voice import ModelAccess
+from voice_worker.domain.turns import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
+from voice_worker.ports import Hear
+
+log = structlog.get_logger()
+
+SAMPLE_RATE = 24_000
+#: Fed in at the end, so that the provider notices that somebody has stopped speaking.
+_SILENCE = rtc.AudioFrame.create(SAMPLE_RATE, 1, SAMPLE_RATE // 10)
+_SILENT_FRAMES = 10
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+CLOSE_SECONDS = 2.0
+
+Frames = Callable[[], AsyncIterator[rtc.AudioFrame]]
+
+
+class _TappedSTT(openai.STT):
+    """Speech-to-text on an HTTP session of our own."""
+
+    http: aiohttp.ClientSession | None = None
+
+    def _ensure_session(self) -> aiohttp.ClientSession:
+        assert self.http is not None
+        return self.http
+
+
+def _tapped_response(tap: Callable[[dict[str, Any]], None]) -> type[aiohttp.ClientWebSocketResponse]:
+    class Tapped(aiohttp.ClientWebSocketResponse):
+        async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:  # type: ignore[override]  # noqa: ASYNC109 - aiohttp's
+            message = await super().receive(timeout)
+            if message.type is aiohttp.WSMsgType.TEXT and any(kind in message.data for kind in TYPES):
+                with contextlib.suppress(orjson.JSONDecodeError):
+                    tap(orjson.loads(message.data))
+            return message
+
+    return Tapped
+
+
+class OpenAIEar:
+    """Listens to one leg."""
+
+    def __init__(
+        self,
+        *,
+        frames: Frames,
+        speaker: Speaker,
+        source: str,
+        hear: Hear,
+        access: ModelAccess,
+        language: str,
+        tls: ssl.SSLContext,
+    ) -> None:
+        self._frames = frames
+        self._speaker = speaker
+        self._source = source
+        self._hear = hear
+        self._access = access
+        self._language = language
+        self._tls = tls
+        self._stream: speech_to_text.RecognizeStream | None = None
+        self._owed: set[str] = set()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._stopping = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    @property
+    def source(self) -> str:
+        """Name of the recogniser."""
+        return self._source
+
+    async def run(self) -> None:
+        """Listen until :meth:`stop`."""
+        connector = aiohttp.TCPConnector(ssl=self._tls)
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector, ws_response_class=_tapped_response(self._on_event)
+            ) as http:
+                recogniser = _TappedSTT(
+                    model=self._access.stt_model,
+                    language=self._language,
+                    base_url=self._access.base_url,
+                    api_key=self._access.api_key,
+                    use_realtime=True,
+                )
+                recogniser.http = http
+                recogniser.on("error", self._on_error)
+                try:
+                    await self._listen(recogniser)
+                finally:
+                    await recogniser.aclose()
+        finally:
+            self._closed.set()
+
+    async def stop(self, within: float) -> None:
+        """Take no more audio, wait for texts that are still owed, and close."""
+        self._stopping.set()
+        if (stream := self._stream) is not None and within > 0:
+            with contextlib.suppress(RuntimeError):  # the stream ended by itself
+                for _ in range(_SILENT_FRAMES):
+                    stream.push_frame(_SILENCE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._settled.wait()
+        if stream is not None:
+            await stream.aclose()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._closed.wait()
+
+    async def _listen(self, recogniser: _TappedSTT) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            stream = recogniser.stream()
+            self._stream = stream
+            try:
+                async with asyncio.TaskGroup() as group:
+                    feeding = group.create_task(self._feed(stream), name=f"{self._source}-feed")
+                    async for _ in stream:
+                        pause = FIRST_PAUSE  # it works: the events themselves come through the tap
+                    feeding.cancel()
+            except* APIError as errors:
+                log.warning("stt.failed", source=self._source, why=type(errors.exceptions[0]).__name__, retry_s=pause)
+            finally:
+                await stream.aclose()
+            if not self._stopping.is_set():
+                self._lose()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _feed(self, stream: speech_to_text.RecognizeStream) -> None:
+        async for frame in self._frames():
+            if self._stopping.is_set():
+                return
+            with contextlib.suppress(RuntimeError):  # the stream has just ended; the reader sees to it
+                stream.push_frame(frame)
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        fact = read_fact(event, source=self._source, speaker=self._speaker, at=datetime.now(UTC))
+        match fact:
+            case None:
+                return
+            case SpeechStarted() | SpeechEnded():
+                self._owed.add(fact.item)
+                self._settled.clear()
+            case TextArrived() | TextFailed():
+                self._owed.discard(fact.item)
+            case _:
+                pass
+        self._hear(fact)
+        if not self._owed:
+            self._settled.set()
+
+    def _on_error(self, _error: Any) -> None:
+        # A socket that broke takes the segment with it, whether or not the plugin opens the next one by itself.
+        self._lose()
+
+    def _lose(self) -> None:
+        if self._owed:
+            log.warning("stt.gap", source=self._source, utterances=len(self._owed))
+        self._owed.clear()
+        self._settled.set()
+        self._hear(RecogniserLost(source=self._source, at=datetime.now(UTC)))

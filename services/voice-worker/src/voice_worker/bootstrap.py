@@ -1,0 +1,111 @@
+"""The composition root: settings in, a process that can answer calls out. Runs once per process."""
+
+import asyncio
+import importlib
+import os
+import socket
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+from livekit import api, rtc
+
+from call_events.clock import SystemClock
+from call_events.errors import BadSetting
+from call_events.ids import CallId
+from call_events.logs import configure_logging
+from call_events.redis_log import RedisEventLog, connect
+from voice_worker.adapters.livekit_room import LiveKitLegs
+from voice_worker.adapters.profile_files import load_profile
+from voice_worker.adapters.realtime_voice import ModelAccess
+from voice_worker.adapters.studio import LiveKitStudio
+from voice_worker.adapters.warmth import warm_up
+from voice_worker.domain.profile import Profile
+from voice_worker.domain.signals import Signal
+from voice_worker.handlers.call import Conductor
+from voice_worker.handlers.limits import Limits
+from voice_worker.ports import CustomerBook
+from voice_worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What all calls of one process share."""
+
+    settings: Settings
+    profile: Profile
+    book: CustomerBook
+    access: ModelAccess
+    tls: ssl.SSLContext
+    producer: str
+
+    async def run_call(self, call: CallId, room: rtc.Room, client: api.LiveKitAPI) -> None:
+        """Live through one call in a room we are connected to."""
+        inbox: asyncio.Queue[Signal] = asyncio.Queue()
+        async with AsyncExitStack() as stack:
+            redis = connect(self.settings.redis_url)
+            stack.push_async_callback(redis.aclose)
+            producer = f"{self.producer}/{uuid4().hex[:8]}"
+            legs = LiveKitLegs(
+                room,
+                client,
+                signal=lambda signal: conductor.signal(signal),
+                on_track=lambda identity, sid: conductor.state.audio_tracks.__setitem__(identity, sid),
+                rejoin_s=self.settings.rejoin_seconds,
+            )
+            stack.push_async_callback(legs.close)
+            conductor = Conductor(
+                call,
+                profile=self.profile,
+                events=RedisEventLog(redis),
+                legs=legs,
+                studio=LiveKitStudio(
+                    room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls
+                ),
+                clock=SystemClock(),
+                producer=producer,
+                inbox=inbox,
+                limits=Limits(lease_ms=self.settings.lease_ms),
+            )
+            await conductor.run()
+
+
+def prepare_process(settings: Settings) -> Process:
+    """Load and warm what every call of this process needs.
+
+    Raises:
+        BadSetting, BadProfile: one line that names the setting or the file, and the mend.
+    """
+    configure_logging("voice-worker", format=settings.log_format, level=settings.log_level)
+    return Process(
+        settings=settings,
+        profile=load_profile(settings.profiles_dir, settings.profile),
+        book=load_book(settings.book),
+        access=ModelAccess(
+            base_url=settings.openai_base_url,
+            api_key=settings.openai_api_key.get_secret_value(),
+            realtime_model=settings.realtime_model,
+            stt_model=settings.stt_model,
+        ),
+        tls=warm_up(),
+        producer=f"voice-worker/{socket.gethostname()[:60]}-{os.getpid()}",
+    )
+
+
+def load_book(name: str) -> CustomerBook:
+    """The customer book that ``VOICE_WORKER_BOOK`` names.
+
+    Raises:
+        BadSetting: it cannot be imported, made, or lacks a method.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        book = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise BadSetting(f"VOICE_WORKER_BOOK: {name} cannot be used ({error}); write package.module:Class") from None
+    methods = [method for base in CustomerBook.__mro__ for method in vars(base) if not method.startswith("_")]
+    missing = [method for method in methods if not callable(getattr(book, method, None))]
+    if missing:
+        raise BadSetting(f"VOICE_WORKER_BOOK: {name} lacks {', '.join(missing)}; see voice_worker.ports.CustomerBook")
+    return book  # type: ignore[no-any-return]

@@ -1,0 +1,32 @@
+"""One LiveKit job: the only place that knows of job contexts. It hands a connected room on and ends the job afterwards."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from livekit import api, rtc
+from livekit.agents import AutoSubscribe, JobContext
+
+from call_events.errors import BadCallId
+from call_events.ids import CallId, call_id
+from voice_worker.errors import CustomerNeverCame
+
+log = structlog.get_logger()
+
+RunCall = Callable[[CallId, rtc.Room, api.LiveKitAPI], Awaitable[None]]
+
+
+async def answer(job: JobContext, run_call: RunCall) -> None:
+    """Answer the call this job was dispatched for."""
+    try:
+        call = call_id(job.room.name)
+    except BadCallId as error:
+        log.error("job.refused", why=str(error), mend="let the dispatch rule name the room after the call")
+        job.shutdown("bad room name")
+        return
+    await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+    try:
+        await run_call(call, job.room, job.api)
+    except CustomerNeverCame as error:
+        log.warning("job.without_caller", call=call, why=str(error))
+    finally:
+        job.shutdown("the call is over")

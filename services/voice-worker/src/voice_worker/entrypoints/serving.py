@@ -1,0 +1,150 @@
+"""The worker's main process: registers at livekit-server, keeps job processes warm, tells its health, drains on SIGTERM."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import structlog
+from livekit import api
+from livekit.agents import AgentServer, JobContext, JobProcess
+from prometheus_client import Gauge
+from redis.exceptions import RedisError
+
+from call_events.connection import check_server, connect
+from call_events.errors import BadSetting
+from call_events.health import HealthServer
+from call_events.startup import CannotReach
+from voice_worker.settings import Settings
+
+log = structlog.get_logger()
+
+ACTIVE_CALLS = Gauge("voice_worker_active_calls", "Calls that this worker runs now")
+MAX_CALLS = Gauge("voice_worker_max_calls", "Calls that this worker takes at once")
+
+CHECK_SECONDS = 5.0
+PROBE_EVERY_SECONDS = 5.0
+CLOSE_SECONDS = 20.0
+
+
+async def check_livekit(settings: Settings) -> None:
+    """Ask livekit-server for its rooms.
+
+    Raises:
+        CannotReach: it does not answer.
+        BadSetting: it does not know the key or the secret.
+    """
+    url = settings.livekit_url
+    try:
+        async with (
+            asyncio.timeout(CHECK_SECONDS),
+            api.LiveKitAPI(url, settings.livekit_api_key, settings.livekit_api_secret.get_secret_value()) as client,
+        ):
+            await client.room.list_rooms(api.ListRoomsRequest())
+    except api.TwirpError as error:
+        if error.code in (api.TwirpErrorCode.UNAUTHENTICATED, api.TwirpErrorCode.PERMISSION_DENIED):
+            raise BadSetting(
+                f"LIVEKIT_API_KEY, LIVEKIT_API_SECRET: livekit-server at {url} refuses them ({error.code}); "
+                "use a pair from its configuration"
+            ) from None
+        raise CannotReach(f"LIVEKIT_URL: livekit-server at {url} answers {error.code}; see its log") from None
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        why = type(error).__name__
+        raise CannotReach(f"LIVEKIT_URL: {url} cannot be reached ({why}); start livekit-server or correct it") from None
+
+
+def build_server(
+    settings: Settings, *, prepare: Callable[[JobProcess], Any], answer: Callable[[JobContext], Any]
+) -> AgentServer:
+    """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls."""
+    server = AgentServer(
+        ws_url=settings.livekit_url,
+        api_key=settings.livekit_api_key,
+        api_secret=settings.livekit_api_secret.get_secret_value(),
+        host="127.0.0.1",
+        port=0,
+        num_idle_processes=settings.idle_processes,
+        initialize_process_timeout=60.0,
+        drain_timeout=settings.drain_seconds,
+        setup_fnc=prepare,
+        load_fnc=lambda worker: len(worker.active_jobs) / settings.max_calls,
+        load_threshold=1.0,
+        job_memory_warn_mb=600,
+        preload_modules=["voice_worker.job"],
+        log_level=settings.log_level.upper(),
+    )
+    server.rtc_session(answer, agent_name=settings.agent_name)
+    return server
+
+
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    prepare: Callable[[JobProcess], Any],
+    answer: Callable[[JobContext], Any],
+) -> None:
+    """Take calls until ``stop``, then finish those that are running.
+
+    Raises:
+        CannotReach, LogUnavailable, BadSetting: at the start; one line with the mend.
+    """
+    redis = connect(settings.redis_url)
+    try:
+        await check_server(redis, url=settings.redis_url)
+        await check_livekit(settings)
+        server = build_server(settings, prepare=prepare, answer=answer)
+        MAX_CALLS.set(settings.max_calls)
+        health = {"redis": True, "livekit": False, "taking_calls": True}
+        registered = asyncio.Event()
+        server.on("worker_registered", lambda *_: registered.set())
+        async with HealthServer(settings.http_host, settings.http_port, lambda: health) as http:
+            log.info("worker.starting", http_port=http.port, agent_name=settings.agent_name, profile=settings.profile)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(server.run(), name="server")
+                watching = group.create_task(_watch(server, redis, registered, health), name="health")
+                telling = group.create_task(_tell_ready(registered, http.port), name="ready")
+                stopping = group.create_task(stop.wait(), name="stop")
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not running.done():
+                    health["taking_calls"] = False
+                    await _finish(server, settings.drain_seconds)
+                for task in (watching, telling, stopping):
+                    task.cancel()
+    finally:
+        await redis.aclose()
+    log.info("worker.stopped")
+
+
+async def _finish(server: AgentServer, drain_seconds: int) -> None:
+    """Let running calls end by themselves, then close."""
+    try:
+        await server.drain(timeout=drain_seconds)
+    except TimeoutError:
+        log.warning("worker.drain_timed_out", calls=len(server.active_jobs), seconds=drain_seconds)
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await server.aclose()
+    except TimeoutError:
+        log.warning("worker.close_timed_out", seconds=CLOSE_SECONDS)
+
+
+async def _tell_ready(registered: asyncio.Event, port: int) -> None:
+    await registered.wait()
+    log.info("worker.ready", http_port=port)
+
+
+async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, health: dict[str, bool]) -> None:
+    """Keep what /health tells true."""
+    while True:
+        health["livekit"] = registered.is_set()
+        ACTIVE_CALLS.set(len(server.active_jobs) if registered.is_set() else 0)
+        alive = False
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                alive = bool(await redis.ping())
+        health["redis"] = alive
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROBE_EVERY_SECONDS if registered.is_set() else 0.2):
+                await asyncio.Event().wait()

@@ -1,0 +1,27 @@
+"""How long the call waits for whom; seconds unless the name says otherwise."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every wait of a call. The defaults are what a caller bears and a provider needs."""
+
+    #: For the customer's leg after the job began.
+    customer_s: float = 30.0
+    #: For the customer's phone to be through to us.
+    answer_s: float = 120.0
+    #: For the log before the first word; after that the call goes on and the log is asked again.
+    ask_log_s: float = 1.0
+    #: For a text after its speech has ended, when the recogniser is about to be closed.
+    text_s: float = 2.0
+    #: For a customer who is still speaking when the human comes on the line; the AI is silent already.
+    seam_speech_s: float = 8.0
+    #: For the agent's last words.
+    goodbye_s: float = 10.0
+    #: For somebody to take a call whose model provider died.
+    stranded_s: float = 120.0
+    #: For the log to take what is still queued at the end.
+    drain_s: float = 10.0
+    #: The right to speak for the call lapses this long after the last renewal.
+    lease_ms: int = 6_000

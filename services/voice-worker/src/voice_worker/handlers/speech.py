@@ -1,0 +1,107 @@
+"""Everything said in one call: facts go in, utterance events come out in order, and the conversation is remembered."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from call_events.catalogue import Role, UtteranceCompleted
+from call_events.envelope import EventData
+from voice_worker.domain.conversation import Line, conversation
+from voice_worker.domain.seam import doubled_item, dropped_items, unfold
+from voice_worker.domain.turns import Closing, Fact, Ledger, Patience, Utterance, hear
+
+Emit = Callable[[EventData, datetime], None]
+
+#: A text that has not come this long after the end of speech will not come.
+TEXT_LIMIT = timedelta(seconds=30)
+
+
+class Speech:
+    """The ledger of one call, with the seam between two recognisers of the customer."""
+
+    def __init__(self, emit: Emit, said_before: Sequence[UtteranceCompleted] = ()) -> None:
+        self._emit = emit
+        self._ledger = Ledger()
+        self._said: list[UtteranceCompleted] = list(said_before)
+        self._collecting: dict[str, list[Fact]] = {}
+        self._dropped: dict[str, frozenset[str]] = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The conversation so far, in the order in which it was spoken."""
+        return conversation(self._said)
+
+    def waiting(self, source: str) -> tuple[Utterance, ...]:
+        """Utterances that this recogniser still owes."""
+        return self._ledger.waiting(source)
+
+    def hear(self, fact: Fact) -> None:
+        """Take a fact in. Never blocks."""
+        source = getattr(fact, "source", None)
+        if source in self._collecting:
+            self._collecting[source].append(fact)
+        elif source is None or not doubled_item(fact, self._dropped.get(source, frozenset())):
+            self._apply(fact)
+
+    def collect(self, source: str) -> None:
+        """From now on this recogniser's facts wait for :meth:`release`."""
+        self._collecting[source] = []
+
+    def release(self, source: str, instead_of: str) -> None:
+        """The seam is over: what ``instead_of`` has turned into text meanwhile is not heard twice."""
+        collected = self._collecting.pop(source, [])
+        understood = [
+            said.ended_at
+            for said in self._said
+            if said.speaker.role is not Role.AI and said.utterance_id.startswith(f"{instead_of}:")
+        ]
+        kept = unfold(collected, max(understood, default=None))
+        self._dropped[source] = dropped_items(collected, kept)
+        for fact in kept:
+            self._apply(fact)
+
+    async def settled(self, source: str, *, running: float, text: float, leave: asyncio.Event) -> bool:
+        """Wait until a recogniser owes nothing.
+
+        Args:
+            source: the recogniser.
+            running: seconds at most for somebody who is still speaking.
+            text: seconds at most for a text after the speech has ended.
+            leave: set when the customer is gone: nobody is speaking any more.
+        """
+        loop = asyncio.get_running_loop()
+        speech_limit, text_limit = loop.time() + running, loop.time() + text
+        while owed := [u for u in self.waiting(source) if not u.ai]:
+            speaking = any(u.ended_at is None for u in owed) and not leave.is_set()
+            if speaking:
+                text_limit = loop.time() + text
+            limit = speech_limit if speaking else text_limit
+            if loop.time() >= limit:
+                return False
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(min(limit - loop.time(), 0.1)):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        return True
+
+    def give_up_overdue(self, now: datetime) -> None:
+        """Discard what has been waiting for its text for too long."""
+        self._apply(Patience(at=now, limit=TEXT_LIMIT))
+
+    def close(self, now: datetime) -> None:
+        """The call ends: everything open is settled, and what was collected counts."""
+        for source in list(self._collecting):
+            for fact in self._collecting.pop(source):
+                self._apply(fact)
+        self._apply(Closing(at=now))
+
+    def _apply(self, fact: Fact) -> None:
+        self._ledger, events = hear(self._ledger, fact)
+        for event in events:
+            if isinstance(event, UtteranceCompleted):
+                self._said.append(event)
+            self._emit(event, fact.at)
+        self._changed.set()

@@ -1,0 +1,41 @@
+"""A job process: prepared once, then one call. Both functions are named by the worker and run in its child processes."""
+
+import asyncio
+
+from livekit.agents import JobContext, JobProcess
+
+from call_events.ids import call_id
+from voice_worker.adapters.profile_files import load_profile
+from voice_worker.bootstrap import Process, load_book, prepare_process
+from voice_worker.entrypoints import agent_job
+from voice_worker.settings import Settings
+
+_KEY = "voice_worker.process"
+
+
+def check(settings: Settings) -> None:
+    """Find out before the first call that no call could be answered.
+
+    Raises:
+        BadSetting, BadProfile: one line that names the setting or the file, and the mend.
+    """
+    load_profile(settings.profiles_dir, settings.profile)
+    load_book(settings.book)
+
+
+def prepare(process: JobProcess) -> None:
+    """Load and warm everything before there is a call."""
+    process.userdata[_KEY] = prepare_process(Settings())
+
+
+async def answer(job: JobContext) -> None:
+    """Answer one call."""
+    prepared: Process = job.proc.userdata[_KEY]
+    await agent_job.answer(job, prepared.run_call)
+
+
+async def simulate(settings: Settings, call: str, stop: asyncio.Event) -> None:
+    """One call in text on the SDK's simulated job, without any room."""
+    from voice_worker.entrypoints import simulated  # noqa: PLC0415 - only needed here
+
+    await simulated.play(settings, call_id(call), stop)

@@ -1,0 +1,238 @@
+"""What the call needs from the world, named by role. Adapters do not inherit from these; mypy compares the shapes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+from call_events.catalogue import Speaker
+from voice_worker.domain.book import Demo, Invoice, Order, Product, Ticket, Trial
+from voice_worker.domain.call import SessionState
+from voice_worker.domain.conversation import Line
+from voice_worker.domain.signals import Signal
+from voice_worker.domain.turns import Fact
+
+Hear = Callable[[Fact], None]
+
+
+class SalesBook(Protocol):
+    """What can be bought, shown and tried."""
+
+    async def product(self, name: str) -> Product | None:
+        """The product of that name, however it is capitalised."""
+        ...
+
+    async def products(self) -> tuple[Product, ...]:
+        """Everything that is for sale."""
+        ...
+
+    async def book_demo(self, customer: str, day: date, email: str) -> Demo:
+        """Book a demonstration."""
+        ...
+
+    async def start_trial(self, customer: str, product: str, email: str) -> Trial | None:
+        """Start a trial; ``None`` if there is no such product."""
+        ...
+
+
+class SupportBook(Protocol):
+    """Orders and technical issues."""
+
+    async def order(self, number: str) -> Order | None:
+        """The order of that number."""
+        ...
+
+    async def open_ticket(self, customer: str, subject: str, details: str) -> Ticket:
+        """Open a ticket."""
+        ...
+
+    async def ticket(self, number: str) -> Ticket | None:
+        """The ticket of that number."""
+        ...
+
+
+class BillingBook(Protocol):
+    """Invoices and payments."""
+
+    async def invoice(self, number: str) -> Invoice | None:
+        """The invoice of that number."""
+        ...
+
+    async def invoices(self, customer: str) -> tuple[Invoice, ...]:
+        """The customer's invoices, newest first."""
+        ...
+
+    async def promise_payment(self, number: str, day: date) -> Invoice | None:
+        """Note when an invoice will be paid; ``None`` if there is no such invoice."""
+        ...
+
+
+class CustomerBook(SalesBook, SupportBook, BillingBook, Protocol):
+    """Everything the agents look up. ``VOICE_WORKER_BOOK`` names the class that answers: ``package.module:Class``.
+
+    The class is called without arguments, once for a process. Its methods run on the call's event loop: they must not block,
+    and an agent gives each of them five seconds.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerLeg:
+    """The customer as the room presents them."""
+
+    identity: str
+    number: str | None
+    customer_id: str | None
+    dialled_number: str | None
+    sip_call_id: str | None
+    sip_headers: dict[str, str]
+    direction: Literal["inbound", "outbound"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used of one model since this was last asked."""
+
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    input_audio_ms: int
+    output_audio_ms: int
+    latencies_ms: dict[str, float]
+
+
+class Desk(Protocol):
+    """What the AI's voice tells the call, and what its tools may ask of it."""
+
+    @property
+    def state(self) -> SessionState:
+        """The call's shared notes."""
+        ...
+
+    def hear(self, fact: Fact) -> None:
+        """A fact about speech, in the order in which it happened."""
+        ...
+
+    def agent_entered(self, agent: str, *, reason: str, context_items: int) -> None:
+        """An agent has the floor."""
+        ...
+
+    def tool_called(
+        self,
+        *,
+        tool_call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        outcome: Literal["ok", "refused", "error"],
+        detail: str | None,
+        duration_ms: int,
+    ) -> None:
+        """A tool has been used; the arguments are redacted by the desk."""
+        ...
+
+    def request_transfer(self, destination: str, reason: str, summary: str) -> str | None:
+        """Ask for a person. Answers why not, in words for the model, or ``None`` if it is under way."""
+        ...
+
+    def signal(self, signal: Signal) -> None:
+        """Something the call must act on."""
+        ...
+
+
+class Voice(Protocol):
+    """The AI's mouth and ears in one session. Used once: after ``close`` another one is made."""
+
+    @property
+    def source(self) -> str:
+        """Name of its recogniser, unique in the call."""
+        ...
+
+    async def start(self, agent: str, history: Sequence[Line]) -> None:
+        """Begin to listen. Nothing is said until :meth:`tell`."""
+        ...
+
+    def tell(self, instruction: str) -> None:
+        """Have the agent say something along this instruction, as soon as it may speak."""
+        ...
+
+    def mute(self) -> None:
+        """Not another sound from now on; it goes on listening."""
+        ...
+
+    async def spoken(self, within: float) -> None:
+        """Wait until the agent has said what it had to say, at most ``within`` seconds."""
+        ...
+
+    def usage(self) -> Sequence[Usage]:
+        """What was used since the last time."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the conversation. Never raises, takes a few seconds at most."""
+        ...
+
+
+class Ear(Protocol):
+    """Speech-to-text of one leg, for as long as it takes."""
+
+    @property
+    def source(self) -> str:
+        """Name of the recogniser, unique in the call."""
+        ...
+
+    async def run(self) -> None:
+        """Listen until :meth:`stop`; mends itself when the provider fails."""
+        ...
+
+    async def stop(self, within: float) -> None:
+        """Take no more audio, wait at most ``within`` seconds for texts that are still owed, and close."""
+        ...
+
+
+class Legs(Protocol):
+    """The room and who is in it."""
+
+    @property
+    def identity(self) -> str:
+        """Our own identity in the room."""
+        ...
+
+    async def customer(self, within: float) -> CustomerLeg:
+        """Wait for the customer.
+
+        Raises:
+            CustomerNeverCame: nobody came.
+        """
+        ...
+
+    async def answered(self, leg: CustomerLeg, within: float) -> bool:
+        """Wait until the customer's phone is through to us; ``False`` if they left or it took too long."""
+        ...
+
+    def present(self, identity: str) -> bool:
+        """Whether that leg is in the room."""
+        ...
+
+    async def end_room(self) -> None:
+        """Send everybody home. Never raises."""
+        ...
+
+
+class Studio(Protocol):
+    """Makes what belongs to one call."""
+
+    def voice(self, desk: Desk, source: str) -> Voice:
+        """A new session of the AI."""
+        ...
+
+    def ear(self, speaker: Speaker, source: str, hear: Hear) -> Ear:
+        """Speech-to-text for the leg of that speaker."""
+        ...
+
+
+class WallClock(Protocol):
+    """The time, so that tests can own it."""
+
+    def now(self) -> datetime:
+        """Aware wall-clock time, UTC."""
+        ...
