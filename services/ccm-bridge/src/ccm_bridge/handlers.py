@@ -91,14 +91,18 @@ class ConversationDelivery:
                         # What was decided about earlier places must be durable before a later one is sent: else a crash
                         # could let an earlier text arrive behind it without the mark that it is late.
                         return Progress(cursor, receipts=tuple(receipts))
-                    wake_at = await self._deliver(step, history, receipts)
+                    self._tell_of_hold(step)
+                    wake_at = await self._attempt(step.messages[0], history, receipts)
+                    if wake_at is None and len(step.messages) > 1:
+                        # One message, one commit: a crash repeats one message and never a whole place.
+                        wake_at = self._clock.now()
                     if wake_at is not None:
                         return Progress(cursor, wake_at, tuple(receipts))
                     cursor += 1
                     uncommitted = True
 
-    async def _deliver(self, step: Deliver, history: History, receipts: list[Receipt]) -> datetime | None:
-        """Send a place's messages in order. Returns when to go on, if CCM did not take them all."""
+    def _tell_of_hold(self, step: Deliver) -> None:
+        """An alarm, once per hold that the clock has ended."""
         if step.hold_timed_out and step.messages[0].key not in self._failed:
             self._meter.hold_timed_out()
             log.error(
@@ -106,11 +110,6 @@ class ConversationDelivery:
                 hold_s=self._bounds.hold.total_seconds(),
                 mend="the transfer has no outcome in the log; is the transfer-orchestrator running?",
             )
-        for message in step.messages:
-            wake_at = await self._attempt(message, history, receipts)
-            if wake_at is not None:
-                return wake_at
-        return None
 
     async def _attempt(self, message: Message, history: History, receipts: list[Receipt]) -> datetime | None:
         now = self._clock.now()

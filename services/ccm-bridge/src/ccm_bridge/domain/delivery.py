@@ -55,7 +55,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Send these, in this order, each after a final result; then the place is finished. Never empty."""
+    """Send the first of these; the place is finished when all of them have a receipt. Never empty."""
 
     messages: tuple[Message, ...]
     #: This place, or the hold before it, was released by the clock and not by an outcome.
