@@ -3,10 +3,10 @@
 Facts of livekit-server v1.13.5 it rests on:
 
 * A dial that waits for the answer raises ``SipCallError`` when a callee spoke and ``ServerError`` when none did.
-* The server ends such a dial after 80 s; the client gives up at ``timeout``, or 2 s after the ringing time where that is
-  longer. We wait 10 s longer than the phone may ring, so that a slow join of the room is no dial of unknown outcome.
+* The server ends such a dial after 80 s; the client gives up at ``timeout``, or 2 s after the ringing time where that
+  is longer. We wait 10 s longer than the phone may ring, so that a slow join of the room is no dial of unknown outcome.
 * Giving up does not end the dial.
-* Trunks live in LiveKit's Redis only and may be provisioned anew at any time under another id: we know ours by its name.
+* Trunks live in LiveKit's Redis only and may be provisioned anew at any time under another id: ours has a name.
 """
 
 import asyncio
@@ -78,11 +78,7 @@ class LiveKitSip:
                 f"LIVEKIT_URL ({url}): LiveKit cannot be reached ({reason}); is it running there?"
             ) from error
         if self._trunk_id is None:
-            log.warning(
-                "livekit.trunk_missing",
-                trunk=self._trunk_name,
-                mend="create the outbound trunk; until then no transfer works",
-            )
+            log.warning("livekit.trunk_missing", trunk=self._trunk_name, mend="create it; until then no transfer works")
 
     async def keep_watch(self) -> None:
         """Ask for the trunk every ten seconds: health is told the truth and the connection stays warm. Runs for ever."""

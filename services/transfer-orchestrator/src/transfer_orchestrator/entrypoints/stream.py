@@ -1,12 +1,12 @@
 """Follows the call streams, and stops well.
 
-Stopping is a sequence: take no new work and let the handlers in hand finish (the consumer's budget); look after the phones
-that ring until they have their outcome, or the grace is over; leave the rest. A phone that is left goes on ringing: its call
-has a wake in the log, and within two seconds another instance, or this one when it is back, takes the dial over.
+Stopping is a sequence: take no new work and let the handlers in hand finish (the consumer's budget); look after the
+phones that ring until they have their outcome, or the grace is over; leave the rest. A phone that is left goes on
+ringing: its call has a wake in the log, and within two seconds another instance, or this one when it is back, takes the
+dial over.
 """
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -40,8 +40,6 @@ class Stream:
             stopping = tasks.create_task(stop.wait(), name="stop")
             await asyncio.wait({consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._consumer.stop()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({consuming})
             stopping.cancel()
         left = await self._dials.drain(self._grace_s)
         if left:

@@ -1,0 +1,304 @@
+"""Fakes at the orchestrator's ports. ``FakeDialler`` passes the suite of the real one (contract/test_dialler.py)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from call_events.catalogue import DialOutcome, LegLeft, Role, TransferRequested
+from call_events.clock import SystemClock
+from call_events.envelope import Event, EventData
+from call_events.errors import LogUnavailable
+from call_events.ids import CallId
+from call_events.ports import AnyEvent, Appended, CallView, Progress
+from call_events.retrying import check
+from call_events.testing import InMemoryEventLog, started
+from support.waiting import wait_until
+from transfer_orchestrator.domain.destination import Destination, Destinations, Target
+from transfer_orchestrator.domain.dialling import DialOrder, Leg, Legs
+from transfer_orchestrator.domain.outcome import LegStatus
+from transfer_orchestrator.errors import DialRefused, ExchangeUnreachable
+from transfer_orchestrator.handlers.dials import Dials, Tempo
+from transfer_orchestrator.handlers.recorder import Recorder
+from transfer_orchestrator.handlers.transfers import Transfers
+
+CALL = CallId("call-1")
+CUSTOMER = "sip_100"
+#: All patience cut short, so that a test waits for milliseconds.
+QUICK = Tempo(
+    poll=0.01, absent=0.06, absent_after_outage=0.15, caller_absent=0.06, overtime=0.1, stopping=0.2, log_retry=0.01
+)
+DESK = Destination("billing-desk", "Billing desk", (Target("billing-phone", "7001", 1, "Maria Weber"),))
+LADDER = Destination(
+    "support-desk",
+    "Support desk",
+    (Target("first", "7003", 1, "Amina Diallo"), Target("second", "7013", 1, "Peter Novak")),
+)
+DESTINATIONS: Destinations = {DESK.key: DESK, LADDER.key: LADDER}
+
+#: SIP status → (Twirp code), as livekit-sip was seen to answer.
+_CODES = {486: "resource_exhausted", 603: "permission_denied", 404: "not_found", 480: "resource_exhausted"}
+
+
+class FakePhone:
+    """A phone at the far end. Rings until told; ``answer`` and ``refuse`` also hold for calls to come."""
+
+    def __init__(self) -> None:
+        self.rings = True
+        self.times_rung = 0
+        self._final: int | None = None
+        self._decided = asyncio.Event()
+
+    def answer(self) -> None:
+        self._decide(200)
+
+    def refuse(self, status: int) -> None:
+        self._decide(status)
+
+    def vanish(self) -> None:
+        self.rings = False
+
+    async def final(self) -> int:
+        await self._decided.wait()
+        assert self._final is not None
+        return self._final
+
+    def _decide(self, status: int) -> None:
+        self._final = status
+        self._decided.set()
+
+
+class FakeDialler:
+    """LiveKit as far as the orchestrator sees it: rooms, legs, phones. Dials outlive whoever asked for them."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, dict[str, Leg]] = {}
+        self.phones: dict[str, FakePhone] = {}
+        self.dialled: list[DialOrder] = []
+        self.removed: list[str] = []
+        #: While False nothing can be asked; dials that are under way go on.
+        self.reachable = True
+        #: Lose the answers of dials: the caller learns nothing of their ends.
+        self.loses_answers = False
+        self._gone: dict[str, asyncio.Event] = {}
+        self._dials: set[asyncio.Task[int]] = set()
+
+    def customer_joins(self, room: str, identity: str = CUSTOMER) -> None:
+        self.rooms.setdefault(room, {})[identity] = Leg(identity, LegStatus.ACTIVE, "SCL_customer")
+
+    def customer_leaves(self, room: str, identity: str = CUSTOMER) -> None:
+        self.rooms[room].pop(identity, None)
+
+    def delete_room(self, room: str) -> None:
+        for identity in self.rooms.pop(room, {}):
+            self._gone.setdefault(identity, asyncio.Event()).set()
+
+    def phone(self, number: str) -> FakePhone:
+        return self.phones.setdefault(number, FakePhone())
+
+    async def dial(self, order: DialOrder) -> str | None:
+        if not self.reachable:
+            raise DialRefused("unavailable", message="no connection to LiveKit")
+        self.dialled.append(order)
+        dial = asyncio.create_task(self._ring(order))  # noqa: TID251 - as in LiveKit, the dial outlives the request
+        self._dials.add(dial)
+        dial.add_done_callback(self._dials.discard)
+        status = await asyncio.shield(dial)
+        if self.loses_answers:
+            raise ExchangeUnreachable("the answer was lost")
+        if status == 200:
+            return f"SCL_{order.dial_id}"
+        if status == 0:
+            raise DialRefused("canceled", message="twirp error unknown: sip request timed out")
+        raise DialRefused(_CODES[status], sip_status=status, sip_text="", message="INVITE failed")
+
+    async def _ring(self, order: DialOrder) -> int:
+        legs = self.rooms.setdefault(order.room, {})
+        gone = self._gone.setdefault(order.identity, asyncio.Event())
+        phone = self.phones.get(order.number)
+        legs[order.identity] = Leg(order.identity, LegStatus.DIALING, None)
+        await asyncio.sleep(0)
+        if phone is None:
+            legs.pop(order.identity, None)
+            return 404
+        if phone.rings:
+            phone.times_rung += 1
+            legs[order.identity] = Leg(order.identity, LegStatus.RINGING, None)
+        decision = asyncio.create_task(phone.final())  # noqa: TID251 - cancelled below
+        removal = asyncio.create_task(gone.wait())  # noqa: TID251 - cancelled below
+        try:
+            done, _ = await asyncio.wait(
+                {decision, removal}, timeout=order.ring_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            status = decision.result() if decision in done and removal not in done else 0
+        finally:
+            decision.cancel()
+            removal.cancel()
+        if status == 200:
+            legs[order.identity] = Leg(order.identity, LegStatus.ACTIVE, f"SCL_{order.dial_id}")
+        else:
+            legs.pop(order.identity, None)
+        return status
+
+    async def legs(self, room: str) -> Legs:
+        if not self.reachable:
+            raise ExchangeUnreachable("LiveKit did not answer")
+        return dict(self.rooms.get(room, {}))
+
+    async def remove(self, room: str, identity: str) -> None:
+        if not self.reachable:
+            raise ExchangeUnreachable("LiveKit did not answer")
+        self.removed.append(identity)
+        self.rooms.get(room, {}).pop(identity, None)
+        self._gone.setdefault(identity, asyncio.Event()).set()
+
+
+@dataclass
+class FakeGauges:
+    """Counts in lists."""
+
+    endings: list[str] = field(default_factory=list)
+    failed_attempts: list[DialOutcome] = field(default_factory=list)
+    to_dial_s: list[float] = field(default_factory=list)
+    running: int = 0
+
+    def dial_sent(self, seconds_since_asked: float) -> None:
+        self.to_dial_s.append(seconds_since_asked)
+
+    def attempt_ended(self, outcome: DialOutcome) -> None:
+        self.failed_attempts.append(outcome)
+
+    def transfer_ended(self, ending: str) -> None:
+        self.endings.append(ending)
+
+    def dials_running(self, number: int) -> None:
+        self.running = number
+
+
+class ShakyLog(InMemoryEventLog):
+    """The log in memory, with moments at which others write first or Redis cannot serve."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unavailable = False
+        #: Called before an append of ours is taken, once each.
+        self.before_append: list[Callable[[AnyEvent], EventData | None]] = []
+
+    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+        if self.unavailable:
+            raise LogUnavailable("Redis cannot serve now")
+        if self.before_append and event.producer.startswith("transfer-orchestrator"):
+            intruder = self.before_append[0](event)
+            if intruder is not None:
+                self.before_append.pop(0)
+                await super().append(Event[EventData](data=intruder, call=event.call, producer="voice-worker/1"))
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+
+
+class Instance:
+    """One orchestrator process without a process: the handler, its dials, and a consumer in memory."""
+
+    def __init__(self, world: "World", name: str, tasks: asyncio.TaskGroup) -> None:
+        self._world = world
+        self.gauges = FakeGauges()
+        self.name = f"transfer-orchestrator/{name}"
+        recorder = Recorder(world.log, world.clock, self.gauges, instance=self.name)
+        self.dials = Dials(world.dialler, recorder, world.clock, self.gauges, QUICK)
+        self.handler = Transfers(
+            destinations=DESTINATIONS,
+            dialler=world.dialler,
+            recorder=recorder,
+            dials=self.dials,
+            clock=world.clock,
+            gauges=self.gauges,
+            tasks=tasks,
+        )
+
+    async def handle(self) -> Progress:
+        """One turn, as the consumer gives it: never two at once for a call, over all instances."""
+        async with self._world.lease:
+            events = await self._world.log.read(CALL)
+            view = CallView(call=CALL, events=events, cursor=self._world.cursor, receipts=())
+            progress = await self.handler(view)
+            check(progress, view)
+            self._world.cursor = progress.through
+            self._world.seen = len(events)
+            self._world.wake_at = progress.wake_at
+            return progress
+
+
+class World:
+    """A log, a LiveKit, and the group's cursor for the one call."""
+
+    def __init__(self) -> None:
+        self.log = ShakyLog()
+        self.dialler = FakeDialler()
+        self.clock = SystemClock()
+        self.lease = asyncio.Lock()
+        self.cursor = 0
+        self.seen = 0
+        self.wake_at: datetime | None = None
+
+    async def write(self, data: EventData) -> None:
+        """Somebody else's event."""
+        await self.log.append(Event[EventData](data=data, call=CALL, producer="voice-worker/1"))
+
+    async def call_begins(self) -> None:
+        await self.log.append(started(CALL))
+        self.dialler.customer_joins(str(CALL))
+
+    async def ask(self, destination: str = DESK.key, transfer_id: str = "t1") -> None:
+        await self.write(
+            TransferRequested(
+                transfer_id=transfer_id, destination=destination, reason="asks", summary="Invoice 7", agent="billing"
+            )
+        )
+
+    async def customer_leaves(self) -> None:
+        self.dialler.customer_leaves(str(CALL))
+        await self.write(LegLeft(identity=CUSTOMER, role=Role.CUSTOMER, reason="CLIENT_INITIATED"))
+
+    @asynccontextmanager
+    async def instance(self, name: str = "a", *, consuming: bool = True) -> AsyncIterator[Instance]:
+        """A living process; leaving the context kills it: nothing is finished, phones go on ringing."""
+        async with asyncio.TaskGroup() as tasks:
+            instance = Instance(self, name, tasks)
+            loop = tasks.create_task(self._consume(instance)) if consuming else None
+            try:
+                yield instance
+            finally:
+                if loop is not None:
+                    loop.cancel()
+                await instance.dials.drain(0)
+
+    async def _consume(self, instance: Instance) -> None:
+        while True:
+            due = self.wake_at is not None and self.clock.now() >= self.wake_at
+            if due or len(await self.log.read(CALL)) > self.seen:
+                with contextlib.suppress(LogUnavailable, ExchangeUnreachable):
+                    await instance.handle()
+            await asyncio.sleep(0.002)
+
+    async def types(self, transfer_id: str = "t1") -> list[str]:
+        """The transfer's events, without prefix and version."""
+        events = await self.log.read(CALL)
+        mine = [e for e in events if getattr(e.data, "transfer_id", None) == transfer_id]
+        return [e.type.removeprefix("transfer.").removesuffix(".v1") for e in mine]
+
+    async def until(self, kind: str, transfer_id: str = "t1", within_s: float = 5.0) -> AnyEvent:
+        """Wait for an event of the transfer."""
+
+        async def there() -> bool:
+            return kind in await self.types(transfer_id)
+
+        await wait_until(there, within_s=within_s, what=f"transfer.{kind}")
+        events = await self.log.read(CALL)
+        return next(
+            e for e in events if e.type == f"transfer.{kind}.v1" and getattr(e.data, "transfer_id", "") == transfer_id
+        )
+
+
+#: For readers of tests: which events end a transfer.
+OUTCOMES: Mapping[str, str] = {"connected": "connected", "failed": "failed", "cancelled": "cancelled"}

@@ -1,0 +1,500 @@
+"""Whole transfers on the log in memory, with a LiveKit that misbehaves on request."""
+
+import asyncio
+
+import pytest
+
+from call_events.catalogue import (
+    CallEnded,
+    DialOutcome,
+    EndedBy,
+    LegLeft,
+    Role,
+    TransferAttemptFailed,
+    TransferCancelled,
+    TransferConnected,
+    TransferDialing,
+    TransferFailed,
+    UtteranceStarted,
+)
+from call_events.envelope import EventData
+from call_events.ports import AnyEvent, CallView
+from call_events.testing import AI, START
+from support.waiting import wait_until
+from transfer_orchestrator.domain.outcome import LegStatus
+from transfer_orchestrator.handlers import transfers as transfers_module
+from unit.transfer_orchestrator.fakes import CALL, CUSTOMER, DESK, LADDER, OUTCOMES, World
+
+pytestmark = [pytest.mark.usefixtures("no_blocking"), pytest.mark.timeout(30)]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(autouse=True)
+def watchers_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler's own patience, cut short like ``QUICK``."""
+    monkeypatch.setattr(transfers_module, "RENEWAL", transfers_module.RENEWAL / 20)
+    monkeypatch.setattr(transfers_module, "FRESH", transfers_module.FRESH / 20)
+    monkeypatch.setattr(transfers_module, "ROOM_RETRY", transfers_module.ROOM_RETRY / 100)
+    monkeypatch.setattr(transfers_module, "ROOM_PATIENCE", transfers_module.ROOM_PATIENCE / 100)
+
+
+async def outcomes(world: World, transfer_id: str = "t1") -> list[str]:
+    return [kind for kind in await world.types(transfer_id) if kind in OUTCOMES]
+
+
+async def test_an_answered_phone_connects_the_person(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.phone("7001").answer()
+        connected = (await world.until("connected")).data
+        await wait_until(lambda: not one.gauges.running)
+
+    order = world.dialler.dialled[0]
+    assert isinstance(connected, TransferConnected)
+    assert connected.human.name == "Maria Weber"
+    assert connected.human.identity == f"human-{order.dial_id}" == order.identity
+    assert connected.sip_call_id == f"SCL_{order.dial_id}"
+    assert await world.types() == ["requested", "dialing", "ringing", "connected"]
+    assert order.headers["X-Transfer-Summary"] == "Invoice 7"
+    assert order.headers["X-Customer-Number"] == "+15550100"
+    assert world.dialler.removed == []
+
+
+@pytest.fixture(autouse=True)
+def phones(world: World) -> None:
+    for number in ("7001", "7003", "7013"):
+        world.dialler.phone(number)
+
+
+async def test_dialing_stands_in_the_log_before_the_phone_is_dialled(world: World) -> None:
+    seen: list[int] = []
+    await world.call_begins()
+
+    def before(event: AnyEvent) -> EventData | None:
+        if isinstance(event.data, TransferDialing):
+            seen.append(len(world.dialler.dialled))
+        return None
+
+    world.log.before_append.append(before)
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+    assert seen == [0]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (486, DialOutcome.BUSY),
+        (603, DialOutcome.DECLINED),
+        (404, DialOutcome.NOT_FOUND),
+        (480, DialOutcome.UNAVAILABLE),
+    ],
+)
+async def test_a_refusing_phone_fails_the_transfer_with_its_typed_outcome(
+    world: World, status: int, outcome: DialOutcome
+) -> None:
+    await world.call_begins()
+    world.dialler.phone("7001").refuse(status)
+    async with world.instance():
+        await world.ask()
+        failed = (await world.until("failed")).data
+    assert isinstance(failed, TransferFailed)
+    assert failed.outcome is outcome
+    assert [(a.attempt, a.target, a.outcome, a.sip_status) for a in failed.attempts] == [
+        (1, "billing-phone", outcome, status)
+    ]
+    assert await outcomes(world) == ["failed"]
+
+
+async def test_a_phone_that_nobody_picks_up_is_no_answer_and_one_that_never_rings_is_unreachable(world: World) -> None:
+    await world.call_begins()
+    world.dialler.phone("7003").vanish()
+    async with world.instance():
+        await world.ask(LADDER.key)
+        await world.until("failed")
+    events = [e.data for e in await world.log.read(CALL)]
+    ends = [data.outcome for data in events if isinstance(data, TransferAttemptFailed)]
+    assert ends == [DialOutcome.UNREACHABLE, DialOutcome.NO_ANSWER]
+
+
+async def test_the_next_phone_of_the_ladder_is_dialled_under_a_new_identity(world: World) -> None:
+    await world.call_begins()
+    world.dialler.phone("7003").refuse(486)
+    world.dialler.phone("7013").answer()
+    async with world.instance():
+        await world.ask(LADDER.key)
+        connected = (await world.until("connected")).data
+    assert isinstance(connected, TransferConnected)
+    assert (connected.attempt, connected.human.name) == (2, "Peter Novak")
+    first, second = world.dialler.dialled
+    assert first.identity != second.identity
+    assert await outcomes(world) == ["connected"]
+
+
+async def test_a_destination_that_is_not_listed_is_not_dialled(world: World) -> None:
+    await world.call_begins()
+    async with world.instance():
+        await world.ask("+15559999999")
+        failed = (await world.until("failed")).data
+    assert isinstance(failed, TransferFailed)
+    assert failed.outcome is DialOutcome.NOT_ALLOWED
+    assert world.dialler.dialled == []
+    assert await world.types() == ["requested", "failed"]
+
+
+async def test_a_second_request_while_one_is_open_is_refused_and_the_first_goes_on(world: World) -> None:
+    await world.call_begins()
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+        await world.ask(LADDER.key, "t2")
+        refused = (await world.until("failed", "t2")).data
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert isinstance(refused, TransferFailed)
+    assert refused.outcome is DialOutcome.REJECTED
+    assert "under way" in refused.reason
+    assert len(world.dialler.dialled) == 1
+
+
+async def test_a_request_after_a_failed_one_is_served(world: World) -> None:
+    await world.call_begins()
+    world.dialler.phone("7001").refuse(486)
+    world.dialler.phone("7003").answer()
+    async with world.instance():
+        await world.ask()
+        await world.until("failed")
+        await world.ask(LADDER.key, "t2")
+        await world.until("connected", "t2")
+    assert await outcomes(world) == ["failed"]
+    assert await outcomes(world, "t2") == ["connected"]
+
+
+async def test_the_caller_leaving_stops_the_ringing_phone(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        await world.customer_leaves()
+        cancelled = (await world.until("cancelled")).data
+        await wait_until(lambda: not one.gauges.running)
+    assert isinstance(cancelled, TransferCancelled)
+    assert cancelled.cause == "caller_left"
+    assert world.dialler.removed
+    assert await world.types() == ["requested", "dialing", "ringing", "cancelled"]
+
+
+async def test_the_end_of_the_call_stops_the_ringing_phone_though_nothing_can_be_written(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        await world.write(CallEnded(ended_by=EndedBy.CUSTOMER, cause="CLIENT_INITIATED", duration_ms=1))
+        await wait_until(lambda: world.dialler.removed)
+        await wait_until(lambda: not one.gauges.running)
+        progress = await one.handle()
+    assert progress.wake_at is None
+    assert progress.through == len(await world.log.read(CALL))
+    assert await world.types() == ["requested", "dialing", "ringing"]
+
+
+async def test_somebody_elses_cancelling_stops_the_ringing_phone(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        await world.write(TransferCancelled(transfer_id="t1", cause="withdrawn"))
+        await wait_until(lambda: world.dialler.removed)
+        await wait_until(lambda: not one.gauges.running)
+    assert await outcomes(world) == ["cancelled"]
+
+
+async def test_the_caller_leaving_before_the_dial_dials_nobody(world: World) -> None:
+    await world.call_begins()
+    await world.ask()
+    await world.customer_leaves()
+    async with world.instance():
+        await world.until("cancelled")
+    assert world.dialler.dialled == []
+
+
+async def test_hanging_up_just_as_the_person_answers_is_cancelled_and_the_person_let_go(world: World) -> None:
+    """The caller's leaving enters the log between our decision to connect and its append."""
+    await world.call_begins()
+    leaving = LegLeft(identity=CUSTOMER, role=Role.CUSTOMER, reason="CLIENT_INITIATED")
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.log.before_append.append(lambda event: leaving if isinstance(event.data, TransferConnected) else None)
+        world.dialler.phone("7001").answer()
+        await world.until("cancelled")
+        await wait_until(lambda: not one.gauges.running)
+    assert await outcomes(world) == ["cancelled"]
+    assert world.dialler.dialled[0].identity in world.dialler.removed
+
+
+async def test_hanging_up_just_after_the_person_answered_leaves_the_connection_as_the_outcome(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+        await world.customer_leaves()
+        await one.handle()
+        await wait_until(lambda: not one.gauges.running)
+    assert await outcomes(world) == ["connected"]
+    assert world.dialler.removed == []
+
+
+async def test_a_caller_whom_the_log_has_not_missed_yet_is_missed_in_the_room(world: World) -> None:
+    """The worker may be dead: nobody writes leg.left. A person is not left alone in an empty room for it."""
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.customer_leaves(str(CALL))
+        await asyncio.sleep(0.03)  # some looks at the room go by
+        world.dialler.phone("7001").answer()
+        await world.until("cancelled")
+        await wait_until(lambda: not one.gauges.running)
+    assert world.dialler.dialled[0].identity in world.dialler.removed
+
+
+async def test_no_phone_is_dialled_into_a_room_that_is_gone(world: World) -> None:
+    await world.call_begins()
+    world.dialler.delete_room(str(CALL))
+    await world.ask()
+    async with world.instance():
+        await world.until("cancelled")
+    assert world.dialler.dialled == []
+
+
+async def test_a_livekit_that_does_not_answer_fails_the_transfer_in_the_end(world: World) -> None:
+    await world.call_begins()
+    world.dialler.reachable = False
+    await world.ask()
+    async with world.instance():
+        failed = (await world.until("failed")).data
+    assert isinstance(failed, TransferFailed)
+    assert failed.outcome is DialOutcome.OVERLOADED
+
+
+async def test_speech_during_the_transfer_does_not_disturb_it(world: World) -> None:
+    """Every append of ours finds that somebody has written first, again and again."""
+    await world.call_begins()
+    for number in range(5):
+        words = UtteranceStarted(utterance_id=f"u{number}", speaker=AI, started_at=START)
+        world.log.before_append.append(lambda _event, words=words: words)  # type: ignore[misc]
+    world.dialler.phone("7001").answer()
+    async with world.instance():
+        await world.ask()
+        await world.until("connected")
+    assert await outcomes(world) == ["connected"]
+
+
+# -- when a process dies ----------------------------------------------------------------------------------------------
+
+
+async def test_another_instance_goes_on_with_a_dial_and_the_phone_rings_once(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    async with world.instance("b"):
+        await asyncio.sleep(0.2)  # it has had its wakes and looks at the leg
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert len(world.dialler.dialled) == 1
+    assert world.dialler.phone("7001").times_rung == 1
+    assert await outcomes(world) == ["connected"]
+
+
+async def test_a_person_who_answered_while_no_instance_lived_is_connected_by_the_next(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    world.dialler.phone("7001").answer()
+    async with world.instance("b"):
+        connected = (await world.until("connected")).data
+    assert isinstance(connected, TransferConnected)
+    assert connected.human.name == "Maria Weber"
+    assert connected.sip_call_id == f"SCL_{connected.dial_id}"
+
+
+async def test_a_leg_that_was_gone_when_the_next_instance_came_is_a_failed_attempt_and_the_ladder_goes_on(
+    world: World,
+) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask(LADDER.key)
+        await world.until("ringing")
+    world.dialler.phone("7003").refuse(486)
+    world.dialler.phone("7013").answer()
+    async with world.instance("b"):
+        connected = (await world.until("connected")).data
+    assert isinstance(connected, TransferConnected)
+    assert connected.attempt == 2
+    attempt = (await world.until("attempt_failed")).data
+    assert isinstance(attempt, TransferAttemptFailed)
+    assert attempt.outcome is DialOutcome.UNAVAILABLE
+    assert "gone" in attempt.evidence
+
+
+async def test_dying_between_dialing_and_the_dial_is_a_failed_attempt(world: World) -> None:
+    """The event says that a dial was meant; whether it was made nobody knows, so it is not made again."""
+    await world.call_begins()
+    await world.ask(LADDER.key)
+    dial_id = "0" * 16
+    await world.write(
+        TransferDialing(transfer_id="t1", attempt=1, dial_id=dial_id, target="first", identity=f"human-{dial_id}")
+    )
+    world.dialler.phone("7013").answer()
+    async with world.instance("b"):
+        await world.until("connected")
+    assert [order.number for order in world.dialler.dialled] == ["7013"]
+
+
+async def test_the_caller_leaving_while_no_instance_lived_stops_the_phone_later(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    await world.customer_leaves()
+    async with world.instance("b"):
+        await world.until("cancelled")
+        await wait_until(lambda: world.dialler.removed)
+    assert await outcomes(world) == ["cancelled"]
+
+
+async def test_two_instances_that_look_at_one_dial_write_one_outcome(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"), world.instance("b"):
+        await world.ask()
+        await world.until("ringing")
+        await asyncio.sleep(0.3)  # both have had wakes
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+        await asyncio.sleep(0.1)
+    assert await world.types() == ["requested", "dialing", "ringing", "connected"]
+    assert len(world.dialler.dialled) == 1
+
+
+async def test_two_handlers_that_decide_at_once_dial_once(world: World) -> None:
+    """A paused instance wakes up after its lease was given to another: both decide to dial on the same log."""
+    await world.call_begins()
+    await world.ask()
+    async with world.instance("a", consuming=False) as a, world.instance("b", consuming=False) as b:
+        view = CallView(call=CALL, events=await world.log.read(CALL), cursor=0, receipts=())
+        async with asyncio.TaskGroup() as both:
+            for one in (a, b):
+                both.create_task(one.handler(view))
+        await world.until("ringing")
+    assert len(world.dialler.dialled) == 1
+    assert (await world.types()).count("dialing") == 1
+
+
+async def test_a_lost_answer_of_the_api_is_made_good_by_looking(world: World) -> None:
+    await world.call_begins()
+    world.dialler.loses_answers = True
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert await outcomes(world) == ["connected"]
+
+
+async def test_an_outage_of_livekit_while_the_phone_rings_ends_no_attempt(world: World) -> None:
+    await world.call_begins()
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.reachable = False
+        await asyncio.sleep(0.1)
+        world.dialler.reachable = True
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert "attempt_failed" not in await world.types()
+
+
+async def test_an_outage_of_the_log_delays_the_connection_and_loses_nothing(world: World) -> None:
+    await world.call_begins()
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+        world.log.unavailable = True
+        world.dialler.phone("7001").answer()
+        await wait_until(
+            lambda: world.dialler.rooms[str(CALL)][world.dialler.dialled[0].identity].status is LegStatus.ACTIVE
+        )
+        await asyncio.sleep(0.05)
+        world.log.unavailable = False
+        await world.until("connected")
+    assert await outcomes(world) == ["connected"]
+
+
+async def test_stopping_leaves_a_ringing_phone_to_the_next_instance(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a") as a:
+        await world.ask()
+        await world.until("ringing")
+        assert await a.dials.drain(0.05) == 1
+    assert world.dialler.removed == []
+    async with world.instance("b"):
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+
+
+async def test_stopping_waits_for_a_dial_that_ends_within_the_grace(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a") as a:
+        await world.ask()
+        await world.until("ringing")
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(a.dials.drain(5))
+            world.dialler.phone("7001").answer()
+        assert draining.result() == 0
+    assert await outcomes(world) == ["connected"]
+
+
+# -- the consumer's side ----------------------------------------------------------------------------------------------
+
+
+async def test_the_cursor_waits_before_an_open_transfer_and_moves_on_after_its_outcome(world: World) -> None:
+    await world.call_begins()
+    async with world.instance(consuming=False) as one:
+        await world.ask()
+        progress = await one.handle()
+        assert progress.through == 1
+        assert progress.wake_at is not None
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+        progress = await one.handle()
+    assert progress.through == len(await world.log.read(CALL))
+    assert progress.wake_at is None
+
+
+async def test_a_call_without_transfers_costs_no_question_to_livekit(world: World) -> None:
+    await world.call_begins()
+    world.dialler.reachable = False
+    async with world.instance(consuming=False) as one:
+        progress = await one.handle()
+    assert (progress.through, progress.wake_at) == (1, None)
+
+
+async def test_the_time_to_the_dial_is_measured(world: World) -> None:
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask(DESK.key)
+        await world.until("ringing")
+    assert len(one.gauges.to_dial_s) == 1
+    assert one.gauges.to_dial_s[0] < 1
