@@ -1,0 +1,1 @@
+"""``./dev bench``: measurements, repeated and written down as tables. Nothing here passes or fails."""

@@ -1,0 +1,135 @@
+"""How long after an event was appended its message reaches CCM, at 1,000 events a second.
+
+Real Valkey, one real ccm-bridge process, the strict CCM stand-in in a process of its own. Fifty calls talk at once; every
+utterance is three events (started, ended, completed) and one message. The time counts from the moment the completing
+event was handed to the log until CCM has the request's body.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from call_events.catalogue import CallStarted, Customer, Role, Speaker, UtteranceCompleted, UtteranceEnded, UtteranceStarted
+from call_events.connection import connect
+from call_events.embedded import EmbeddedRedis
+from call_events.envelope import Event, EventData, now
+from call_events.ids import CallId
+from call_events.redis_log import RedisEventLog
+from standins.bench.table import percentile
+from standins.media.ports import free_port
+from standins.media.processes import ChildProcess
+from standins.stack.services import CCM_BRIDGE, Service
+
+CALLS = 50
+EVENTS_PER_SECOND = 1000
+SECONDS = 20.0
+GOALS = {"p99 ms": "≤ 15"}
+EVENTS_PER_UTTERANCE = 3
+DRAIN_DEADLINE_S = 30.0
+_AI = Speaker(role=Role.AI, name="Bench AI", identity="agent", agent="bench")
+
+
+async def measure() -> Mapping[str, float]:
+    """One run; milliseconds."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        port = free_port()
+        ccm = ChildProcess(
+            "CCM", [sys.executable, "-m", "standins.ccm", "--port", str(port)], log=directory / "ccm.log"
+        )
+        async with EmbeddedRedis(directory / "redis") as server, ccm, httpx.AsyncClient() as http:
+            await ccm.healthy(f"http://127.0.0.1:{port}/control/summary", 20)
+            bridge = Service(
+                CCM_BRIDGE,
+                {"REDIS_URL": server.url, "CCM_URL": f"http://127.0.0.1:{port}/ccm/message/receive"},
+                log=directory / "bridge.log",
+            )
+            await bridge.start()
+            try:
+                await bridge.ready()
+                redis = connect(server.url)
+                completed = await _talk(RedisEventLog(redis))
+                await redis.aclose()
+                arrivals = await _collect(http, port, expected=len(completed))
+            finally:
+                await bridge.stop()
+    late = [(arrivals[key] - at) * 1000 for key, at in completed.items()]
+    return {
+        "messages": len(late),
+        "p50 ms": percentile(late, 50),
+        "p95 ms": percentile(late, 95),
+        "p99 ms": percentile(late, 99),
+        "max ms": max(late),
+    }
+
+
+async def _talk(log: RedisEventLog) -> dict[str, float]:
+    """Append at a steady rate; returns ``<call>:<place>`` → time of the completing append."""
+    calls = [CallId(f"bench-{n}") for n in range(CALLS)]
+    for call in calls:
+        await log.append(_event(call, _started(call)))
+    completed: dict[str, float] = {}
+    start = time.monotonic()
+    utterances = int(SECONDS * EVENTS_PER_SECOND / EVENTS_PER_UTTERANCE)
+
+    async def utter(count: int) -> None:
+        call, name = calls[count % CALLS], f"u{count}"
+        moment = now()
+        place = await log.append(
+            _event(call, UtteranceStarted(utterance_id=name, speaker=_AI, started_at=moment))
+        )
+        await log.append(_event(call, UtteranceEnded(utterance_id=name, ended_at=moment)))
+        completed[f"{call}:{place.seq}"] = time.time()
+        await log.append(
+            _event(
+                call,
+                UtteranceCompleted(
+                    utterance_id=name, speaker=_AI, text="Thank you for waiting.", started_at=moment, ended_at=moment
+                ),
+            )
+        )
+
+    async with asyncio.TaskGroup() as group:
+        for count in range(utterances):
+            due = start + count * EVENTS_PER_UTTERANCE / EVENTS_PER_SECOND
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            group.create_task(utter(count))
+    return completed
+
+
+async def _collect(http: httpx.AsyncClient, port: int, *, expected: int) -> dict[str, float]:
+    """``<call>:<place>`` → arrival, once all have arrived."""
+    give_up = time.monotonic() + DRAIN_DEADLINE_S
+    while True:
+        answer = await http.get(f"http://127.0.0.1:{port}/control/messages", timeout=30)
+        arrivals = {
+            item["message"]["header"]["providerMessageId"]: item["at"]
+            for item in answer.json()
+            if item["outcome"] == "accepted"
+        }
+        if len(arrivals) >= expected + CALLS or time.monotonic() > give_up:
+            return arrivals
+        await asyncio.sleep(0.5)
+
+
+def _started(call: CallId) -> CallStarted:
+    return CallStarted(
+        room=call,
+        direction="inbound",
+        customer=Customer(identity="sip_bench", number="+15550001111"),
+        dialled_number="8001",
+        profile="bench",
+        profile_hash="-",
+        language="en",
+        worker="bench",
+    )
+
+
+def _event(call: CallId, data: EventData) -> Event[EventData]:
+    return Event[EventData](data=data, call=call, producer="bench", time=datetime.now(UTC))
