@@ -1,12 +1,13 @@
 """Whatever happens to the order of facts, to CCM and to the bridge's process, the conversation in CCM is right.
 
-A call is drawn with overlapping speech, texts that come late, never or are discarded, transfers with and without outcome. CCM
-fails, takes messages without answering, refuses; the process dies between CCM's taking a message and the commit.
+A call is drawn with overlapping speech, texts that come late, never or are discarded, transfers with and without end.
+CCM fails, takes messages without answering, refuses; the process dies between CCM's taking a message and the commit.
 """
 
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from call_events.catalogue import (
     DiscardReason,

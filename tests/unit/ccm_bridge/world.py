@@ -1,6 +1,6 @@
 """A CCM, a meter and a consumer for tests of the bridge: no network, no time but the clock's."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -157,7 +157,7 @@ class FakeCcm:
             self.taken.append(Taken(message, DIALECT.render(message), self.clock.now()))
         if isinstance(outcome, type):
             raise outcome
-        return Reply(outcome)
+        return Reply(outcome, excerpt=f"cannot take {message.text!r} of {message.channel.customer}")
 
     @property
     def shown(self) -> list[Message]:
@@ -174,11 +174,13 @@ class FakeMeter:
     """``DeliveryMeter``."""
 
     counts: dict[str, int] = field(default_factory=dict)
+    ages: list[float] = field(default_factory=list)
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool) -> None:
+        self.ages.append(age_s)
         self._count(reaction.value)
         if held:
             self._count("held")
@@ -196,6 +198,7 @@ class FakeMeter:
 
     def failed(self, reaction: Reaction, reason: str) -> None:
         self._count(f"failed:{reason}")
+        self._count(reaction.value)
 
     def endpoint(self, *, is_open: bool) -> None:
         self._count("down" if is_open else "up")
@@ -292,6 +295,3 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
         result: T = done.value
         return result
     raise AssertionError("it waited for something")
-
-
-Step = Callable[[World], None]

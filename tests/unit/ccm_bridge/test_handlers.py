@@ -1,0 +1,102 @@
+"""One turn of the handler: attempts, waits, refusals, and what is told about them."""
+
+from datetime import timedelta
+
+import structlog
+
+from call_events.ports import CallView
+from call_events.testing import START, said, speaking, started
+from ccm_bridge.domain.retry import NoAnswer
+from ccm_bridge.handlers import without_content
+from unit.ccm_bridge.world import CALL, World, finish, requested
+
+
+def test_a_failed_message_is_put_off_and_not_tried_before_its_time_even_if_events_come() -> None:
+    world = World()
+    world.ccm.script = [503]
+    world.append(started(CALL))
+    assert world.cursor == 0
+    assert world.wake_at is not None
+    world.append(speaking(CALL, "c", at_s=0.05))
+    assert len(world.ccm.attempts) == 1
+    world.later(1)
+    assert world.ccm.texts == ["Call started"]
+
+
+def test_a_refused_message_gets_a_receipt_and_the_call_goes_on() -> None:
+    world = World()
+    world.ccm.script = [400]
+    world.append(started(CALL), speaking(CALL, "c", at_s=1), said(CALL, "c", "Hello", at_s=1))
+    assert [(r.seq, r.outcome) for r in world.receipts] == [(1, "refused"), (2, "delivered")]
+    assert world.receipts[0].detail["status"] == 400
+    assert "CCM answered 400" in world.receipts[0].detail["reason"]
+    assert world.ccm.texts == ["Hello"]
+
+
+def test_a_wrong_configuration_holds_the_call_and_nothing_is_lost() -> None:
+    world = World()
+    world.ccm.script = [404, 404]
+    world.append(started(CALL))
+    world.later(25)
+    assert len(world.ccm.attempts) == 1
+    world.later(200)
+    assert world.ccm.texts == ["Call started"]
+
+
+def test_a_time_out_is_repeated_with_the_same_bytes() -> None:
+    world = World()
+    world.ccm.script = [NoAnswer.TIMEOUT]
+    world.append(started(CALL))
+    world.later(5)
+    first, second = world.ccm.taken
+    assert first.body == second.body
+
+
+def test_a_new_process_sends_the_same_bytes() -> None:
+    world = World()
+    world.ccm.script = [NoAnswer.TIMEOUT]
+    world.append(started(CALL))
+    world.restart()
+    world.turn()
+    first, second = world.ccm.taken
+    assert first.body == second.body
+
+
+def test_one_turn_sends_one_message_so_that_a_crash_repeats_at_most_one() -> None:
+    world = World()
+    events = [started(CALL), speaking(CALL, "c", at_s=1), said(CALL, "c", "Hello", at_s=1), requested(5)]
+    numbered = tuple(one.model_copy(update={"seq": n}) for n, one in enumerate(events, 1))
+    progress = finish(world.handler(CallView(CALL, numbered, 0, ())))
+    assert (progress.through, len(progress.receipts)) == (1, 1)
+    assert len(world.ccm.attempts) == 1
+
+
+def test_a_wait_after_a_message_is_told_in_the_same_answer() -> None:
+    world = World()
+    numbered = (
+        started(CALL).model_copy(update={"seq": 1}),
+        speaking(CALL, "c", at_s=1).model_copy(update={"seq": 2}),
+    )
+    progress = finish(world.handler(CallView(CALL, numbered, 0, ())))
+    assert (progress.through, progress.wake_at) == (1, START + timedelta(seconds=121))
+
+
+def test_an_answer_that_repeats_the_message_is_kept_without_personal_data() -> None:
+    world = World()
+    world.append(started(CALL), speaking(CALL, "c", at_s=1), said(CALL, "c", "My name is Ms Example", at_s=1))
+    message = world.ccm.shown[-1]
+    excerpt = f'{{"error":"bad text My name is Ms Example from {message.channel.customer}, card 4111111111111111"}}'
+    assert without_content(excerpt, message) == '{"error":"bad text … from …, card …"}'
+
+
+def test_logs_and_receipts_hold_neither_speech_nor_numbers() -> None:
+    world = World()
+    world.ccm.script = [202, 400]
+    with structlog.testing.capture_logs() as logs:
+        world.append(
+            started(CALL), speaking(CALL, "c", at_s=1), said(CALL, "c", "Sensitive sentence", at_s=1), requested(9)
+        )
+    told = repr(logs) + repr(world.receipts[1])
+    assert logs
+    assert "15550100" not in told
+    assert "Sensitive sentence" not in told
