@@ -135,7 +135,7 @@ class Leg:
             self._open_ear(sid)
 
     def _open_ear(self, sid: str) -> None:
-        if self.media_open and sid not in self._ears:
+        if self.media_open and not self.ended.is_set() and sid not in self._ears:
             self._ears[sid] = self._crew.start(self._listen_to(sid, self._tracks[sid]), name=f"ear {self.identity}")
 
     async def _listen_to(self, sid: str, track: rtc.Track) -> None:

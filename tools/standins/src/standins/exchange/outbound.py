@@ -23,7 +23,7 @@ BUS_DEADLINE_S = 80.0
 #: SIP's timer B (RFC 3261, 64 * T1): nothing at all was heard from the other side.
 TIMER_B_S = 32.04
 #: First contact with the phone after the leg has joined.
-INVITE_DELAY_S = 0.01
+INVITE_DELAY_S = 0.02
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from standins.media.binaries import SERVER_VERSION, SIP_VERSION, find_livekit_server, find_livekit_sip
@@ -55,6 +57,8 @@ def up(
 
 
 async def _up(directory: Path | None, *, sip: bool) -> int:
+    # Standard output is for the lines to export.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
