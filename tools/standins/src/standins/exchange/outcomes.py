@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from livekit import rtc
@@ -145,7 +146,8 @@ def refused(status: int, phrase: str = "", *, doing: str = "INVITE failed") -> D
         )
         return DialFailure(error, Reason.USER_REJECTED)
     detail = AnyMessage()
-    detail.Pack(proto.SIPStatus(code=proto.SIPStatusCode.Name(status), status=phrase))
+    # Any number may travel in an open enum, also one without a name.
+    detail.Pack(proto.SIPStatus(code=cast("proto.SIPStatusCode", status), status=phrase))
     metadata = {
         "sip_status_code": str(status),
         "sip_status": phrase or str(status),
