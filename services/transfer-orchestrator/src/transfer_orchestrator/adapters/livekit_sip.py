@@ -81,7 +81,7 @@ class LiveKitSip:
             log.warning("livekit.trunk_missing", trunk=self._trunk_name, mend="create it; until then no transfer works")
 
     async def keep_watch(self) -> None:
-        """Ask for the trunk every ten seconds: health is told the truth and the connection stays warm. Runs for ever."""
+        """Ask for the trunk every ten seconds: health tells the truth and the connection stays warm. Runs for ever."""
         while True:
             await asyncio.sleep(_WATCH_S)
             try:
