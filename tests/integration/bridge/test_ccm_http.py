@@ -1,0 +1,113 @@
+"""The HTTP adapter against the strict stand-in: tokens, headers, and the check at the start."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from call_events.testing import started
+from ccm_bridge.adapters.ccm_http import CcmHttp, check_reachable, connect
+from ccm_bridge.adapters.ccm_login import BearerLogin
+from ccm_bridge.domain.message import Message
+from ccm_bridge.domain.retry import NoAnswer, Reaction, react
+from ccm_bridge.errors import CcmUnreachable
+from standins.ccm import Behaviour, CcmStandIn, Mode
+from unit.ccm_bridge.world import CALL, DIALECT, World
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[CcmStandIn]:
+    async with CcmStandIn(account=("bridge", "hush")) as ccm:
+        yield ccm
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with connect(connections=8, timeout_s=2) as one:
+        yield one
+
+
+@pytest.fixture
+def message() -> Message:
+    world = World()
+    world.append(started(CALL))
+    return world.ccm.shown[0]
+
+
+def sink_of(ccm: CcmStandIn, client: httpx.AsyncClient, password: str = "hush") -> CcmHttp:
+    login = BearerLogin(client, ccm.login_url, "bridge", SecretStr(password))
+    return CcmHttp(client, ccm.url, DIALECT, login=login, timeout_s=2)
+
+
+async def test_one_login_serves_many_calls_at_once(
+    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+) -> None:
+    sink = sink_of(guarded, client)
+    async with asyncio.TaskGroup() as tasks:
+        posts = [tasks.create_task(sink.post(message)) for _ in range(6)]
+    assert {react(post.result()) for post in posts} == {Reaction.DELIVERED}
+    assert guarded.logins == 1
+
+
+async def test_an_expired_token_is_renewed_once(
+    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+) -> None:
+    sink = sink_of(guarded, client)
+    await sink.post(message)
+    guarded.expire_tokens()
+    assert react(await sink.post(message)) is Reaction.DELIVERED
+    assert guarded.logins == 2
+
+
+async def test_a_wrong_password_is_a_wrong_configuration(
+    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+) -> None:
+    reply = await sink_of(guarded, client, "guess").post(message)
+    assert react(reply) is Reaction.MISCONFIGURED
+    assert guarded.record.taken() == []
+
+
+async def test_a_login_that_cannot_be_reached_is_tried_again(
+    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+) -> None:
+    await guarded.go_down()
+    reply = await sink_of(guarded, client).post(message)
+    assert reply.status is NoAnswer.LOGIN
+    assert react(reply) is Reaction.AGAIN
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), (None, None)]
+)
+async def test_retry_after_is_read_in_both_forms(
+    client: httpx.AsyncClient, message: Message, header: str | None, seconds: float | None
+) -> None:
+    async with CcmStandIn() as ccm:
+        ccm.behave(Behaviour(mode=Mode.FAIL, status=503, retry_after=header, reason="x" * 5000))
+        reply = await CcmHttp(client, ccm.url, DIALECT, login=None, timeout_s=2).post(message)
+    assert reply.retry_after_s == seconds
+    assert len(reply.excerpt) <= 1024
+
+
+async def test_a_connection_cut_after_ccm_took_the_message_is_no_answer(
+    client: httpx.AsyncClient, message: Message
+) -> None:
+    async with CcmStandIn() as ccm:
+        ccm.behave(Behaviour(mode=Mode.DROP, times=1))
+        sink = CcmHttp(client, ccm.url, DIALECT, login=None, timeout_s=2)
+        assert (await sink.post(message)).status is NoAnswer.CONNECTION
+        assert react(await sink.post(message)) is Reaction.DELIVERED
+        first, second = ccm.record.taken()
+    assert first.raw == second.raw
+    assert second.duplicate
+
+
+async def test_reachable_is_checked_and_the_mend_is_told() -> None:
+    async with CcmStandIn() as ccm:
+        await check_reachable(ccm.url)
+        url = ccm.url
+    with pytest.raises(CcmUnreachable, match=re.escape("CCM_URL: nothing can be reached at 127.0.0.1")):
+        await check_reachable(url)
