@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -22,7 +23,7 @@ def resample(pcm: Pcm, rate: int, wanted: int) -> Pcm:
     return np.concatenate(parts).astype(np.int16, copy=False)
 
 
-def decode(path: Path, wanted: int) -> Pcm:
+def decode(source: Path | IO[bytes], wanted: int) -> Pcm:
     """A sound file as mono samples at `wanted` Hz.
 
     Raises:
@@ -30,7 +31,7 @@ def decode(path: Path, wanted: int) -> Pcm:
         av.error.InvalidDataError: the file holds no sound that can be decoded.
     """
     parts = []
-    with av.open(str(path)) as container:
+    with av.open(str(source) if isinstance(source, Path) else source, "r") as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=wanted)
         for frame in container.decode(audio=0):
             parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]

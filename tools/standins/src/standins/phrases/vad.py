@@ -100,7 +100,7 @@ class Vad:
         if len(self._piece) == _PIECE_FRAMES:
             self._pieces.append(sum(sorted(self._piece)[:3]) / 3)
             self._piece.clear()
-        return min(min(self._pieces or self._piece or [loudness]), _LOUDEST_BACKGROUND)
+        return min(_LOUDEST_BACKGROUND, *(self._pieces or self._piece or [loudness]))
 
     def end(self) -> VadEvent | None:
         """Stop at once, e.g. because the sound is over or somebody else decided that the turn is."""
