@@ -16,7 +16,9 @@ LOUD = 300.0
 
 
 class Phone:
-    def __init__(self, media: "MediaAccess", call: str, identity: str, attributes: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, media: "MediaAccess", call: str, identity: str, attributes: dict[str, str] | None = None
+    ) -> None:
         self.media = media
         self.call = call
         self.identity = identity
@@ -77,7 +79,9 @@ class Phone:
         return max((at for at, tone, whose in self.heard if tone and who in whose), default=0.0)
 
     async def hears(self, within_s: float = 10.0, who: str = "") -> None:
-        await wait_until(lambda: self.hears_now(who), within_s=within_s, what=f"{self.identity} hears {who or 'anybody'}")
+        await wait_until(
+            lambda: self.hears_now(who), within_s=within_s, what=f"{self.identity} hears {who or 'anybody'}"
+        )
 
     async def hears_nothing(self, within_s: float = 10.0) -> None:
         await wait_until(lambda: not self.hears_now(), within_s=within_s, what=f"silence at {self.identity}")

@@ -99,7 +99,9 @@ class Provider:
         transcription = request.query.get("intent") == "transcription"
         connection = Connection(self, socket, speaks=not transcription)
         if self.fatal and not transcription:
-            await connection.send({"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "no"}})
+            await connection.send(
+                {"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "no"}}
+            )
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 event = json.loads(message.data)
@@ -136,10 +138,13 @@ class Connection:
                 elif item["type"] == "message" and item["role"] == "user":
                     self.last = " ".join(part.get("text", "") for part in item["content"])
                 previous = event.get("previous_item_id")
-                await self.send({
-                    "type": "conversation.item.added", "item": item,
-                    "previous_item_id": None if previous == "root" else previous,
-                })
+                await self.send(
+                    {
+                        "type": "conversation.item.added",
+                        "item": item,
+                        "previous_item_id": None if previous == "root" else previous,
+                    }
+                )
             case "conversation.item.delete":
                 await self.send({"type": "conversation.item.deleted", "item_id": event["item_id"]})
             case "response.create":
@@ -156,7 +161,9 @@ class Connection:
         loud = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) > LOUD
         if loud and self.heard is None:
             self.heard = Heard(self.provider.id("item"))
-            await self.send({"type": "input_audio_buffer.speech_started", "item_id": self.heard.item, "audio_start_ms": 0})
+            await self.send(
+                {"type": "input_audio_buffer.speech_started", "item_id": self.heard.item, "audio_start_ms": 0}
+            )
             self.cancelled = "now"
         if self.heard is None:
             return
@@ -186,7 +193,9 @@ class Connection:
         await asyncio.sleep(self.provider.transcript_s)
         prefix = "conversation.item.input_audio_transcription"
         if self.provider.fail_transcripts:
-            await self.send({"type": f"{prefix}.failed", "item_id": item, "content_index": 0, "error": {"message": "x"}})
+            await self.send(
+                {"type": f"{prefix}.failed", "item_id": item, "content_index": 0, "error": {"message": "x"}}
+            )
         else:
             await self.send({"type": f"{prefix}.completed", "item_id": item, "content_index": 0, "transcript": text})
 

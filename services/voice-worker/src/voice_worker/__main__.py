@@ -1,4 +1,5 @@
-"""``python -m voice_worker``: take calls. ``python -m voice_worker --simulate CALL``: one call in text, without any room."""
+"""``python -m voice_worker``: take calls. ``python -m voice_worker --simulate CALL``: one call in text, without any
+room."""
 
 import argparse
 import asyncio

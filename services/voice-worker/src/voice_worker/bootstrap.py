@@ -1,15 +1,14 @@
 """The composition root: settings in, a process that can answer calls out. Runs once per process."""
 
-import asyncio
 import importlib
 import os
 import socket
 import ssl
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
 from livekit import api, rtc
+from redis.asyncio import Redis
 
 from call_events.clock import SystemClock
 from call_events.errors import BadSetting
@@ -20,12 +19,12 @@ from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.realtime_voice import ModelAccess
 from voice_worker.adapters.studio import LiveKitStudio
+from voice_worker.adapters.text_stage import Stage, TextStudio
 from voice_worker.adapters.warmth import warm_up
 from voice_worker.domain.profile import Profile
-from voice_worker.domain.signals import Signal
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
-from voice_worker.ports import CustomerBook
+from voice_worker.ports import CustomerBook, Legs, Studio
 from voice_worker.settings import Settings
 
 
@@ -41,34 +40,44 @@ class Process:
     producer: str
 
     async def run_call(self, call: CallId, room: rtc.Room, client: api.LiveKitAPI) -> None:
-        """Live through one call in a room we are connected to."""
-        inbox: asyncio.Queue[Signal] = asyncio.Queue()
-        async with AsyncExitStack() as stack:
-            redis = connect(self.settings.redis_url)
-            stack.push_async_callback(redis.aclose)
-            producer = f"{self.producer}/{uuid4().hex[:8]}"
-            legs = LiveKitLegs(
-                room,
-                client,
-                signal=lambda signal: conductor.signal(signal),
-                on_track=lambda identity, sid: conductor.state.audio_tracks.__setitem__(identity, sid),
-                rejoin_s=self.settings.rejoin_seconds,
-            )
-            stack.push_async_callback(legs.close)
-            conductor = Conductor(
-                call,
-                profile=self.profile,
-                events=RedisEventLog(redis),
-                legs=legs,
-                studio=LiveKitStudio(
-                    room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls
-                ),
-                clock=SystemClock(),
-                producer=producer,
-                inbox=inbox,
-                limits=Limits(lease_ms=self.settings.lease_ms),
-            )
+        """Live through one call in a room we are connected to.
+
+        Raises:
+            CustomerNeverCame: there is no caller.
+        """
+        legs = LiveKitLegs(room, client, rejoin_s=self.settings.rejoin_seconds)
+        studio = LiveKitStudio(room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls)
+        async with connect(self.settings.redis_url) as redis:
+            conductor = self._conductor(call, redis, legs, studio)
+
+            def on_track(identity: str, sid: str) -> None:
+                conductor.state.audio_tracks[identity] = sid
+
+            legs.watch(conductor.signal, on_track)
+            try:
+                await conductor.run()
+            finally:
+                await legs.close()
+
+    async def run_text_call(self, call: CallId, stage: Stage) -> None:
+        """Live through one call in text, with parties who do what ``stage`` is told."""
+        studio = TextStudio(stage, profile=self.profile, book=self.book, access=self.access)
+        async with connect(self.settings.redis_url) as redis:
+            conductor = self._conductor(call, redis, stage, studio)
+            stage.watch(conductor.signal, lambda: conductor.desk)
             await conductor.run()
+
+    def _conductor(self, call: CallId, redis: Redis, legs: Legs, studio: Studio) -> Conductor:
+        return Conductor(
+            call,
+            profile=self.profile,
+            events=RedisEventLog(redis),
+            legs=legs,
+            studio=studio,
+            clock=SystemClock(),
+            producer=f"{self.producer}/{uuid4().hex[:8]}",
+            limits=Limits(lease_ms=self.settings.lease_ms),
+        )
 
 
 def prepare_process(settings: Settings) -> Process:

@@ -1,13 +1,16 @@
-"""A job process: prepared once, then one call. Both functions are named by the worker and run in its child processes."""
+"""A job process: prepared once, then one call. Both functions are named by the worker and run in its child
+processes."""
 
 import asyncio
+from collections.abc import Callable
 
 from livekit.agents import JobContext, JobProcess
 
 from call_events.ids import call_id
 from voice_worker.adapters.profile_files import load_profile
+from voice_worker.adapters.text_stage import Stage
 from voice_worker.bootstrap import Process, load_book, prepare_process
-from voice_worker.entrypoints import agent_job
+from voice_worker.entrypoints import agent_job, simulated
 from voice_worker.settings import Settings
 
 _KEY = "voice_worker.process"
@@ -36,6 +39,11 @@ async def answer(job: JobContext) -> None:
 
 async def simulate(settings: Settings, call: str, stop: asyncio.Event) -> None:
     """One call in text on the SDK's simulated job, without any room."""
-    from voice_worker.entrypoints import simulated  # noqa: PLC0415 - only needed here
+    prepared, known = prepare_process(settings), call_id(call)
 
-    await simulated.play(settings, call_id(call), stop)
+    async def run(on_stage: Callable[[Callable[[str], None]], None]) -> None:
+        stage = Stage()
+        on_stage(stage.perform)
+        await prepared.run_text_call(known, stage)
+
+    await simulated.play(settings, known, run, stop)

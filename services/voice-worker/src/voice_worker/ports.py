@@ -70,8 +70,8 @@ class BillingBook(Protocol):
 class CustomerBook(SalesBook, SupportBook, BillingBook, Protocol):
     """Everything the agents look up. ``VOICE_WORKER_BOOK`` names the class that answers: ``package.module:Class``.
 
-    The class is called without arguments, once for a process. Its methods run on the call's event loop: they must not block,
-    and an agent gives each of them five seconds.
+    The class is called without arguments, once for a process. Its methods run on the call's event loop: they must not
+    block, and an agent gives each of them five seconds.
     """
 
 
@@ -157,10 +157,6 @@ class Voice(Protocol):
 
     def mute(self) -> None:
         """Not another sound from now on; it goes on listening."""
-        ...
-
-    async def spoken(self, within: float) -> None:
-        """Wait until the agent has said what it had to say, at most ``within`` seconds."""
         ...
 
     def usage(self) -> Sequence[Usage]:

@@ -77,8 +77,8 @@ class Settings(BaseSettings):
 def prepare_environment() -> None:
     """What the agents SDK reads from the environment only, measured to be worth it; a value that is set already stays.
 
-    The model detects turns, so the local inference models (250 MB) are not loaded; the SDK's loop monitor costs 7 % of a
-    call's CPU.
+    The model detects turns, so the local inference models (250 MB) are not loaded; the SDK's loop monitor costs 7 %
+    of a call's CPU.
     """
     os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")  # noqa: TID251 - this is settings.py
     os.environ.setdefault("LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS", "0")  # noqa: TID251 - this is settings.py

@@ -1,8 +1,8 @@
 """The room and who is in it, on the LiveKit client.
 
-What is known of real calls and shapes this module: a leg that vanishes without a reason is usually back within seconds (the
-server was restarted), so it is given time; after such a restart ``sip.callStatus`` lies (``ringing`` again), so "was active
-once" is kept; a livekit-sip leg exists and may send audio before it is answered.
+What is known of real calls and shapes this module: a leg that vanishes without a reason is usually back within
+seconds (the server was restarted), so it is given time; after such a restart ``sip.callStatus`` lies (``ringing``
+again), so "was active once" is kept; a livekit-sip leg exists and may send audio before it is answered.
 """
 
 import asyncio
@@ -31,20 +31,12 @@ DELETE_SECONDS = 5.0
 class LiveKitLegs:
     """The legs of one call."""
 
-    def __init__(
-        self,
-        room: rtc.Room,
-        client: api.LiveKitAPI,
-        *,
-        signal: Callable[[Signal], None],
-        on_track: Callable[[str, str], None],
-        rejoin_s: float,
-    ) -> None:
+    def __init__(self, room: rtc.Room, client: api.LiveKitAPI, *, rejoin_s: float) -> None:
         self._room = room
         self._client = client
-        self._signal = signal
-        self._on_track = on_track
         self._rejoin_s = rejoin_s
+        self._signal: Callable[[Signal], None] = lambda _: None
+        self._on_track: Callable[[str, str], None] = lambda _identity, _sid: None
         self._customer: str | None = None
         self._active: set[str] = set()
         self._gone: set[str] = set()
@@ -52,12 +44,16 @@ class LiveKitLegs:
         self._returning: dict[str, asyncio.TimerHandle] = {}
         self._changed = asyncio.Event()
         self._streams: dict[str, rtc.AudioStream] = {}
-        room.on("participant_connected", self._on_joined)
-        room.on("participant_disconnected", self._on_left)
-        room.on("participant_attributes_changed", self._on_attributes)
-        room.on("track_subscribed", self._on_subscribed)
-        room.on("disconnected", self._on_disconnected)
-        for participant in room.remote_participants.values():
+
+    def watch(self, signal: Callable[[Signal], None], on_track: Callable[[str, str], None]) -> None:
+        """Begin to tell who leaves, and which audio tracks there are (identity, track sid)."""
+        self._signal, self._on_track = signal, on_track
+        self._room.on("participant_connected", self._on_joined)
+        self._room.on("participant_disconnected", self._on_left)
+        self._room.on("participant_attributes_changed", self._on_attributes)
+        self._room.on("track_subscribed", self._on_subscribed)
+        self._room.on("disconnected", self._on_disconnected)
+        for participant in self._room.remote_participants.values():
             self._on_joined(participant)
             for publication in participant.track_publications.values():
                 if publication.track is not None:
@@ -141,7 +137,7 @@ class LiveKitLegs:
             await stream.aclose()
         self._streams.clear()
 
-    # ---------------------------------------------------------------------------------------------------------------------
+    # ------------------------------------------------------------------------------------------------------------------
 
     def _find_customer(self) -> rtc.RemoteParticipant | None:
         for participant in self._room.remote_participants.values():
@@ -201,7 +197,7 @@ class LiveKitLegs:
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._ended = True
-        name = rtc.DisconnectReason.Name(reason) if reason is not None else "UNKNOWN_REASON"
+        name = rtc.DisconnectReason.Name(reason)
         self._signal(RoomGone(reason=name, at=datetime.now(UTC)))
         self._wake()
 

@@ -1,8 +1,8 @@
 """Speech-to-text of one leg on livekit-plugins-openai, for as long as it takes.
 
-Each leg has its own recogniser and its own socket, whose raw events are tapped: the plugin's own events come without the ids
-and failures that keep utterances apart when texts arrive out of order. When the provider fails, what it still owed is given
-up and a new stream is opened; nobody on the call notices.
+Each leg has its own recogniser and its own socket, whose raw events are tapped: the plugin's own events come without
+the ids and failures that keep utterances apart when texts arrive out of order. When the provider fails, what it still
+owed is given up and a new stream is opened; nobody on the call notices.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class _TappedSTT(openai.STT):
 
 def _tapped_response(tap: Callable[[dict[str, Any]], None]) -> type[aiohttp.ClientWebSocketResponse]:
     class Tapped(aiohttp.ClientWebSocketResponse):
-        async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:  # type: ignore[override]  # noqa: ASYNC109 - aiohttp's
+        async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:  # noqa: ASYNC109 - aiohttp's
             message = await super().receive(timeout)
             if message.type is aiohttp.WSMsgType.TEXT and any(kind in message.data for kind in TYPES):
                 with contextlib.suppress(orjson.JSONDecodeError):

@@ -58,7 +58,9 @@ def load_profile(directory: Path, name: str) -> Profile:
     text = _read(source)
     written, lines = _parse(source, text)
     digest = hashlib.sha256(text.encode())
-    agents = tuple(_agent(folder, source, key, agent, lines, digest) for key, agent in written.agents.items())
+    agents = tuple(_agent(folder, lines, key, agent) for key, agent in written.agents.items())
+    for agent in written.agents.values():
+        digest.update(f"\0{agent.prompt}\0".encode() + (folder / agent.prompt).read_bytes())
     _check_names(source, written, lines)
     try:
         destinations = tuple(Destination(name=key, description=said) for key, said in written.destinations.items())
@@ -142,7 +144,8 @@ def _line(lines: Lines, place: tuple[str, ...]) -> int:
     return lines.get(place, 1)
 
 
-def _agent(folder: Path, source: Path, key: str, agent: _WrittenAgent, lines: Lines, digest: Any) -> AgentSpec:
+def _agent(folder: Path, lines: Lines, key: str, agent: _WrittenAgent) -> AgentSpec:
+    source = folder / FILE
     line = lines.get(("agents", key), 1)
     if not key.replace("_", "").isalnum() or not key[:1].isalpha() or key != key.lower():
         raise BadProfile(f"{source}:{line}: agents.{key}: an agent's key is lower-case letters, digits and underscores")
@@ -154,8 +157,8 @@ def _agent(folder: Path, source: Path, key: str, agent: _WrittenAgent, lines: Li
         )
     if not path.is_file():
         raise BadProfile(
-            f"{source}:{_line(lines, ('agents', key, 'prompt'))}: agents.{key}.prompt: there is no file {agent.prompt}; "
-            "write it or correct the name"
+            f"{source}:{_line(lines, ('agents', key, 'prompt'))}: agents.{key}.prompt: there is no file "
+            f"{agent.prompt}; write it or correct the name"
         )
     prompt = _read(path)
     if len(prompt.strip()) < _SHORTEST_PROMPT:
@@ -168,8 +171,6 @@ def _agent(folder: Path, source: Path, key: str, agent: _WrittenAgent, lines: Li
         agent_class(agent.agent_class)
     except BadProfile as error:
         raise BadProfile(f"{source}:{_line(lines, ('agents', key, 'class'))}: agents.{key}.class: {error}") from None
-    digest.update(f"\0{agent.prompt}\0".encode())
-    digest.update(prompt.encode())
     return AgentSpec(
         key=key,
         agent_class=agent.agent_class,

@@ -1,7 +1,8 @@
 """What the model provider says about speech, told the same way by its realtime model and its speech-to-text.
 
-Both speak the same protocol: ``speech_started``, ``speech_stopped`` and ``transcription.completed`` or ``.failed``, each with
-the item's id. The SDK's own events have lost ids, times or failures; so both are tapped where the raw events come in.
+Both speak the same protocol: ``speech_started``, ``speech_stopped`` and ``transcription.completed`` or ``.failed``,
+each with the item's id. The SDK's own events have lost ids, times or failures; so both are tapped where the raw
+events come in.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The AI's mouth and ears: one AgentSession on one shared realtime model.
 
-What the caller hears and says is reported to the desk as facts, in the order in which it happened. The model's socket is
-shared by all agents of the session, so that a transcript that is late survives a handoff; the socket's raw events carry the
-item ids that the SDK's own events have lost.
+What the caller hears and says is reported to the desk as facts, in the order in which it happened. The model's socket
+is shared by all agents of the session, so that a transcript that is late survives a handoff; the socket's raw events
+carry the item ids that the SDK's own events have lost.
 """
 
 import asyncio
@@ -176,14 +176,6 @@ class RealtimeVoice:
         if self._session.output.audio is not None:
             self._session.output.set_audio_enabled(False)
 
-    async def spoken(self, within: float) -> None:
-        """Wait until the agent has said what it had to say."""
-        if self._session is None or self._failed:
-            return
-        with contextlib.suppress(TimeoutError, RuntimeError):
-            async with asyncio.timeout(within):
-                await self._session.wait_for_idle()
-
     def usage(self) -> list[Usage]:
         """What was used since the last time."""
         if self._session is None:
@@ -266,7 +258,7 @@ class RealtimeVoice:
             audio_input=room_io.AudioInputOptions(frame_size_ms=FRAME_MS, pre_connect_audio=False),
         )
 
-    # What the session reports --------------------------------------------------------------------------------------------
+    # What the session reports -----------------------------------------------------------------------------------------
 
     def _hear(self, fact: Fact | None) -> None:
         if fact is not None:

@@ -10,8 +10,8 @@ from livekit.agents.voice.transcription._speaking_rate import SpeakingRateDetect
 from livekit.plugins import openai
 from livekit.rtc._ffi_client import FfiClient
 
-#: The SDK estimates the speaking rate ten times a second with a Fourier transform: half of a call's Python time. Twice a
-#: second is as good for cutting an interrupted sentence where it was heard.
+#: The SDK estimates the speaking rate ten times a second with a Fourier transform: half of a call's Python time.
+#: Twice a second is as good for cutting an interrupted sentence where it was heard.
 RATE_STEP_SECONDS = 0.5
 
 
@@ -23,9 +23,8 @@ def warm_up() -> ssl.SSLContext:
     """
     uvloop.install()
     # A module attribute of the SDK, pinned to 1.8.9; there is no setting for it.
-    synchronizer.SpeakingRateDetector = functools.partial(  # type: ignore[misc, assignment]
-        SpeakingRateDetector, step_size=RATE_STEP_SECONDS
-    )
+    cheaper = functools.partial(SpeakingRateDetector, step_size=RATE_STEP_SECONDS)
+    setattr(synchronizer, "SpeakingRateDetector", cheaper)  # noqa: B010 - not exported, so mypy must not look
     tls = http_context._create_ssl_context()  # noqa: SLF001 - caches the parsed CA bundle for the SDK's own sessions
     _ = FfiClient.instance
     # Building one session configuration compiles the provider's pydantic schemas.

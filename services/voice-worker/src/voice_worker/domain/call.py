@@ -1,8 +1,9 @@
 """The life of a call as this worker sees it: one table, and the notes every part of the call shares.
 
-A call begins with the AI alone with the customer. A transfer is open while somebody tries to reach a person; the AI keeps the
-caller company. Once the person is connected the AI is silent for good in this session; when the person leaves, a new session
-begins. ``STRANDED`` is a call whose model provider died: nobody speaks, but a transfer may still save it.
+A call begins with the AI alone with the customer. A transfer is open while somebody tries to reach a person; the AI
+keeps the caller company. Once the person is connected the AI is silent for good in this session; when the person
+leaves, a new session begins. ``STRANDED`` is a call whose model provider died: nobody speaks, but a transfer may
+still save it.
 """
 
 from collections.abc import Mapping

@@ -23,7 +23,8 @@ class AgentSpec(Part):
 
 
 class Destination(Part):
-    """A place a call may be transferred to, as the model sees it. Where it really rings is the orchestrator's business."""
+    """A place a call may be transferred to, as the model sees it. Where it really rings is the orchestrator's
+    business."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     description: str = Field(min_length=1)

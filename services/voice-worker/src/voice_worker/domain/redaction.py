@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-#: Seven or more digits, possibly grouped: telephone, card and account numbers. Order and invoice numbers are shorter and are
-#: what an auditor needs to see.
+#: Seven or more digits, possibly grouped: telephone, card and account numbers. Order and invoice numbers are shorter
+#: and are what an auditor needs to see.
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]?\d){6,}")
 
 #: Arguments that hold what a caller said in his own words.
@@ -15,7 +15,8 @@ _LONGEST = 200
 
 
 def redact(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy fit for the log: e-mail addresses and long numbers are masked, long texts are cut, free text is only measured."""
+    """A copy fit for the log: e-mail addresses and long numbers are masked, long texts are cut, free text is only
+    measured."""
     return {name: _redact(name, value) for name, value in arguments.items()}
 
 

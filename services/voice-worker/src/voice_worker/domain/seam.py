@@ -1,14 +1,14 @@
 """The seam between two recognisers of the customer's voice, when a human takes over from the AI.
 
-For a moment both listen: the realtime model that served the AI, and the standalone speech-to-text that stays. Words must be
-neither lost nor doubled, so each utterance belongs to exactly one of them:
+For a moment both listen: the realtime model that served the AI, and the standalone speech-to-text that stays. Words
+must be neither lost nor doubled, so each utterance belongs to exactly one of them:
 
 - what the realtime model turned into text is the realtime model's;
 - what the other one heard of the same stretch of time is dropped;
 - everything else is the standalone recogniser's.
 
-While both listen, the standalone recogniser's facts about the customer are only collected. :func:`unfold` then gives those
-that count.
+While both listen, the standalone recogniser's facts about the customer are only collected. :func:`unfold` then gives
+those that count.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ def unfold(collected: Sequence[Fact], boundary: datetime | None) -> tuple[Fact, 
 
     Args:
         collected: facts of one standalone recogniser about the customer, in order.
-        boundary: when the last sentence that the realtime model understood ended; ``None`` if both heard nothing together.
+        boundary: when the last sentence that the realtime model understood ended; ``None`` if both heard nothing
+        together.
     """
     if boundary is None:
         return tuple(collected)

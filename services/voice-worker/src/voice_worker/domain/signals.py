@@ -47,9 +47,7 @@ class VoiceLost:
 
 @dataclass(frozen=True, slots=True)
 class GoodbyeAsked:
-    """The agent has decided that the call is over; its last words are still to be heard."""
-
-    reason: str
+    """The agent has decided that the call is over and has said its last words."""
 
 
 @dataclass(frozen=True, slots=True)

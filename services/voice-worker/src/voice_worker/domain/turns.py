@@ -2,13 +2,14 @@
 
 Facts come late, reordered, twice or not at all:
 
-- A customer's or human's utterance is known by its recogniser (``source``) and the recogniser's item id. Its place is reserved
-  by ``SpeechStarted``; text may come any time later, or never.
-- The AI's speech begins when its first audio plays; which text was heard is known only when playing has stopped. The order of
-  the texts is the order of playing, so the oldest unfinished AI utterance gets the next text.
+- A customer's or human's utterance is known by its recogniser (``source``) and the recogniser's item id. Its place is
+  reserved by ``SpeechStarted``; text may come any time later, or never.
+- The AI's speech begins when its first audio plays; which text was heard is known only when playing has stopped. The
+  order of the texts is the order of playing, so the oldest unfinished AI utterance gets the next text.
 
 Whatever comes in whatever order, each utterance gets exactly one ``utterance.started`` and, in the end, exactly one of
-``completed`` and ``discarded``, never before its ``started``. Silence never passes for speech, and speech never vanishes.
+``completed`` and ``discarded``, never before its ``started``. Silence never passes for speech, and speech never
+vanishes.
 """
 
 from collections.abc import Callable, Mapping

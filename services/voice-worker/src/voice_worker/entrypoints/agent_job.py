@@ -1,4 +1,5 @@
-"""One LiveKit job: the only place that knows of job contexts. It hands a connected room on and ends the job afterwards."""
+"""One LiveKit job: the only place that knows of job contexts. It hands a connected room on and ends the job
+afterwards."""
 
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +21,7 @@ async def answer(job: JobContext, run_call: RunCall) -> None:
     try:
         call = call_id(job.room.name)
     except BadCallId as error:
-        log.error("job.refused", why=str(error), mend="let the dispatch rule name the room after the call")
+        log.warning("job.refused", why=str(error), mend="let the dispatch rule name the room after the call")
         job.shutdown("bad room name")
         return
     await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)

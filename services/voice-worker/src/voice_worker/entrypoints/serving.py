@@ -1,4 +1,5 @@
-"""The worker's main process: registers at livekit-server, keeps job processes warm, tells its health, drains on SIGTERM."""
+"""The worker's main process: registers at livekit-server, keeps job processes warm, tells its health, drains on
+SIGTERM."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,8 @@
 """One call's way into the log: what happened is written in the order in which it happened, whatever the log's mood.
 
-Callbacks of the room and of the model only put events into a queue; one task appends them one after the other. While the log
-cannot be reached the same event is tried again and the call goes on: the queue is bounded, and running full is an alarm.
+Callbacks of the room and of the model only put events into a queue; one task appends them one after the other. While
+the log cannot be reached the same event is tried again and the call goes on: the queue is bounded, and running full
+is an alarm.
 """
 
 import asyncio
@@ -150,7 +151,7 @@ class Emitter:
             except (LogUnavailable, TimeoutError):
                 if not self._behind:
                     self._behind = True
-                    log.error("events.log_unavailable", call=self._call, what="append", queued=self._queue.qsize())
+                    log.warning("events.log_unavailable", call=self._call, what="append", queued=self._queue.qsize())
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
@@ -162,7 +163,7 @@ class Emitter:
                 log.critical("events.refused", call=self._call, type=event.data.TYPE, why="the call has no log")
                 return
             except AppendRefused as refused:
-                log.error("events.refused", call=self._call, type=event.data.TYPE, why=type(refused).__name__)
+                log.warning("events.refused", call=self._call, type=event.data.TYPE, why=type(refused).__name__)
                 return
             if self._behind:
                 self._behind = False

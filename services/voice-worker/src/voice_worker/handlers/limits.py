@@ -17,8 +17,6 @@ class Limits:
     text_s: float = 2.0
     #: For a customer who is still speaking when the human comes on the line; the AI is silent already.
     seam_speech_s: float = 8.0
-    #: For the agent's last words.
-    goodbye_s: float = 10.0
     #: For somebody to take a call whose model provider died.
     stranded_s: float = 120.0
     #: For the log to take what is still queued at the end.

@@ -25,6 +25,8 @@ from voice_worker.ports import CustomerBook, Desk
 BOOK_SECONDS = 5.0
 #: An agent's sentence before it asks for a person.
 SENTENCE_SECONDS = 8.0
+#: The agent's last words; then the call ends whether or not they were said.
+GOODBYE_SECONDS = 15.0
 #: Conversation items that go along at a handoff.
 CONTEXT_ITEMS = 60
 
@@ -104,10 +106,10 @@ class CallAgent(Agent):
         except TimeoutError:
             raise ToolError("Our system does not answer now. Say so, and offer to try again or a call back.") from None
 
-    def _handoff_tools(self, others: Sequence[AgentSpec]) -> list[FunctionTool]:
+    def _handoff_tools(self, others: Sequence[AgentSpec]) -> list[FunctionTool[..., Any]]:
         return [self._handoff_tool(other) for other in others]
 
-    def _handoff_tool(self, other: AgentSpec) -> FunctionTool:
+    def _handoff_tool(self, other: AgentSpec) -> FunctionTool[..., Any]:
         async def hand_over(context: RunContext[Any], reason: str) -> Agent:
             self.may_act()
             state = self.desk.state
@@ -131,7 +133,7 @@ class CallAgent(Agent):
             ),
         )
 
-    def _common_tools(self, destinations: Sequence[Destination]) -> list[FunctionTool]:
+    def _common_tools(self, destinations: Sequence[Destination]) -> list[FunctionTool[..., Any]]:
         places = "\n".join(f"- {place.name}: {place.description}" for place in destinations)
 
         async def transfer_to_human(context: RunContext[Any], destination: str, reason: str, summary: str) -> str:
@@ -150,16 +152,20 @@ class CallAgent(Agent):
             )
 
         async def end_call(context: RunContext[Any], reason: str) -> str:
+            del reason  # it stands in the log as the tool's argument
             self.may_act()
             if self.desk.state.transfer is not None:
                 raise ToolError("The call is being put through to a person; it cannot be ended now.")
             hold_the_floor(context)
             if not self.desk.state.ending:
                 self.desk.state.ending = True
-                context.session.once("function_tools_executed", lambda _: self.desk.signal(GoodbyeAsked(reason=reason)))
+                goodbye = GoodbyeAsked()
+                # The handle is done when the goodbye that follows this tool has been heard.
+                context.speech_handle.add_done_callback(lambda _: self.desk.signal(goodbye))
+                asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.desk.signal, goodbye)
             return "The call ends now. Thank the caller and say goodbye in one short sentence."
 
-        tools = [
+        tools: list[FunctionTool[..., Any]] = [
             function_tool(
                 end_call,
                 description=(
@@ -174,7 +180,7 @@ class CallAgent(Agent):
                 f"Destinations:\n{places}\n\n"
                 "Args:\n    destination: The name of one of the destinations above.\n"
                 "    reason: Why, in a few words.\n"
-                "    summary: What the person should know before saying hello: who calls, about what, what was found out."
+                "    summary: What the person should know before saying hello: who calls, about what, what is known."
             )
             tools.append(function_tool(transfer_to_human, description=description))
         return tools
