@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
-import httpx
+import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -25,7 +25,7 @@ async def guarded() -> AsyncIterator[CcmStandIn]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
     async with connect(connections=8, timeout_s=2) as one:
         yield one
 
@@ -37,13 +37,13 @@ def message() -> Message:
     return world.ccm.shown[0]
 
 
-def sink_of(ccm: CcmStandIn, client: httpx.AsyncClient, password: str = "hush") -> CcmHttp:
+def sink_of(ccm: CcmStandIn, client: aiohttp.ClientSession, password: str = "hush") -> CcmHttp:
     login = BearerLogin(client, ccm.login_url, "bridge", SecretStr(password))
     return CcmHttp(client, ccm.url, DIALECT, login=login, timeout_s=2)
 
 
 async def test_one_login_serves_many_calls_at_once(
-    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+    guarded: CcmStandIn, client: aiohttp.ClientSession, message: Message
 ) -> None:
     sink = sink_of(guarded, client)
     async with asyncio.TaskGroup() as tasks:
@@ -53,7 +53,7 @@ async def test_one_login_serves_many_calls_at_once(
 
 
 async def test_an_expired_token_is_renewed_once(
-    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+    guarded: CcmStandIn, client: aiohttp.ClientSession, message: Message
 ) -> None:
     sink = sink_of(guarded, client)
     await sink.post(message)
@@ -63,7 +63,7 @@ async def test_an_expired_token_is_renewed_once(
 
 
 async def test_a_wrong_password_is_a_wrong_configuration(
-    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+    guarded: CcmStandIn, client: aiohttp.ClientSession, message: Message
 ) -> None:
     reply = await sink_of(guarded, client, "guess").post(message)
     assert react(reply) is Reaction.MISCONFIGURED
@@ -71,7 +71,7 @@ async def test_a_wrong_password_is_a_wrong_configuration(
 
 
 async def test_a_login_that_cannot_be_reached_is_tried_again(
-    guarded: CcmStandIn, client: httpx.AsyncClient, message: Message
+    guarded: CcmStandIn, client: aiohttp.ClientSession, message: Message
 ) -> None:
     await guarded.go_down()
     reply = await sink_of(guarded, client).post(message)
@@ -83,7 +83,7 @@ async def test_a_login_that_cannot_be_reached_is_tried_again(
     ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), (None, None)]
 )
 async def test_retry_after_is_read_in_both_forms(
-    client: httpx.AsyncClient, message: Message, header: str | None, seconds: float | None
+    client: aiohttp.ClientSession, message: Message, header: str | None, seconds: float | None
 ) -> None:
     async with CcmStandIn() as ccm:
         ccm.behave(Behaviour(mode=Mode.FAIL, status=503, retry_after=header, reason="x" * 5000))
@@ -93,7 +93,7 @@ async def test_retry_after_is_read_in_both_forms(
 
 
 async def test_a_connection_cut_after_ccm_took_the_message_is_no_answer(
-    client: httpx.AsyncClient, message: Message
+    client: aiohttp.ClientSession, message: Message
 ) -> None:
     async with CcmStandIn() as ccm:
         ccm.behave(Behaviour(mode=Mode.DROP, times=1))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from call_events.clock import SystemClock
@@ -55,10 +55,10 @@ async def build(settings: Settings, *, registry: CollectorRegistry = REGISTRY) -
         await check_server(redis, url=settings.redis_url)
         if settings.require_ccm_at_start:
             await check_reachable(str(settings.ccm_url))
-        client = await stack.enter_async_context(
+        session = await stack.enter_async_context(
             connect(connections=settings.slots, timeout_s=settings.request_timeout_s, verify_tls=settings.verify_tls)
         )
-        delivery = build_delivery(settings, _sink(settings, client), registry)
+        delivery = build_delivery(settings, _sink(settings, session), registry)
         consumer = Consumer(
             redis, group=GROUP, worker=_worker_name(), handler=delivery, options=_consumer_options(settings)
         )
@@ -106,7 +106,7 @@ def build_delivery(settings: Settings, sink: ConversationSink, registry: Collect
     )
 
 
-def _sink(settings: Settings, client: httpx.AsyncClient) -> CcmHttp:
+def _sink(settings: Settings, session: aiohttp.ClientSession) -> CcmHttp:
     dialect = CimDialect(
         connector_id=settings.connector_id,
         connector_name=settings.connector_name,
@@ -118,9 +118,9 @@ def _sink(settings: Settings, client: httpx.AsyncClient) -> CcmHttp:
     )
     login = None
     if settings.login_url is not None and settings.username is not None and settings.password is not None:
-        login = BearerLogin(client, str(settings.login_url), settings.username, settings.password)
+        login = BearerLogin(session, str(settings.login_url), settings.username, settings.password)
     return CcmHttp(
-        client,
+        session,
         str(settings.ccm_url),
         dialect,
         login=login if settings.auth == "bearer" else None,

@@ -7,13 +7,16 @@ its body is undocumented: when a token has expired we log in again.
 import asyncio
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from ccm_bridge.domain.retry import NoAnswer, Reply
 
 log = structlog.get_logger()
+
+#: Bytes of an answer that are read; a token is far smaller.
+_LARGEST = 65_536
 
 
 class _Data(BaseModel):
@@ -36,8 +39,8 @@ class LoginFailed(Exception):
 class BearerLogin:
     """One token for all calls; one login at a time."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, username: str, password: SecretStr) -> None:
-        self._client = client
+    def __init__(self, session: aiohttp.ClientSession, url: str, username: str, password: SecretStr) -> None:
+        self._session = session
         self._url = url
         self._username = username
         self._password = password
@@ -59,21 +62,22 @@ class BearerLogin:
     async def _login(self) -> SecretStr:
         credentials = {"username": self._username, "password": self._password.get_secret_value()}
         try:
-            response = await self._client.post(self._url, json=credentials)
-        except httpx.HTTPError as error:
+            async with self._session.post(self._url, json=credentials, allow_redirects=False) as response:
+                status, body = response.status, await response.content.read(_LARGEST)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("ccm.login.unreachable", error=type(error).__name__)
             raise LoginFailed(Reply(NoAnswer.LOGIN)) from error
-        if response.is_server_error or response.status_code in (408, 429):
-            log.warning("ccm.login.failed", status=response.status_code)
+        if status >= 500 or status in (408, 429):
+            log.warning("ccm.login.failed", status=status)
             raise LoginFailed(Reply(NoAnswer.LOGIN))
         try:
-            token = _Login.model_validate_json(response.content).data.token if response.is_success else None
+            token = _Login.model_validate_json(body).data.token if 200 <= status < 300 else None
         except ValidationError:
             token = None
         if token is None:
             log.error(
                 "ccm.login.refused",
-                status=response.status_code,
+                status=status,
                 mend="check CCM_BRIDGE_LOGIN_URL, CCM_BRIDGE_USERNAME and CCM_BRIDGE_PASSWORD",
             )
             raise LoginFailed(Reply(401))

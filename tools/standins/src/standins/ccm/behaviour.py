@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Mode(StrEnum):
     """What happens to a request."""
 
-    #: Taken, after ``delay_s``.
+    #: Taken, and answered after ``delay_s``; a sender that gives up before cannot know.
     SLOW = "slow"
     #: Answered with ``status`` and not taken.
     FAIL = "fail"

@@ -151,12 +151,11 @@ class CcmStandIn:
         reason = self._why_malformed(request, arrival, is_json=is_json)
         if reason is not None:
             return _refuse(arrival, 400, "refused", reason)
+        self.record.take(arrival, "dropped" if mode is Mode.DROP else "accepted")
         if behaviour is not None:
             await asyncio.sleep(behaviour.delay_s or 0)
         if mode is Mode.DROP:
-            self.record.take(arrival, "dropped")
             return _cut(request)
-        self.record.take(arrival, "accepted")
         arrival.status = 202
         return web.json_response({"status": "ACCEPTED"}, status=202)
 
