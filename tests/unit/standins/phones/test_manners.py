@@ -3,7 +3,7 @@
 import asyncio
 
 from standins.exchange import Ending, Exchange, Final, Invitation
-from standins.phones import ExchangePhone
+from standins.phones import Telephone
 from support.waiting import wait_until
 
 
@@ -21,9 +21,9 @@ class _Line:
         """Not needed here."""
 
 
-def _phone() -> ExchangePhone:
+def _phone() -> Telephone:
     exchange = Exchange("ws://127.0.0.1:9", "key", "secret-of-at-least-thirty-two-characters")
-    return ExchangePhone(exchange, "agent-1", username="", password="")
+    return Telephone(exchange, "agent-1", username="", password="")
 
 
 def _invitation(rings: list[str]) -> Invitation:

@@ -1,10 +1,12 @@
 """Telephones for tests and the demo: one port, `Phone`, and drivers behind it."""
 
 from standins.phones.errors import CallRefused, PhoneError
-from standins.phones.exchange_phone import ExchangePhone, ExchangePhones
+from standins.phones.exchange_phones import ExchangePhone, ExchangePhones
 from standins.phones.port import Ending, Phone, Phones
 from standins.phones.recording import Recording
+from standins.phones.sip_phones import SipPhones
 from standins.phones.sounds import Sound, Tone
+from standins.phones.telephone import Telephone
 
 __all__ = [
     "CallRefused",
@@ -15,6 +17,8 @@ __all__ = [
     "PhoneError",
     "Phones",
     "Recording",
+    "SipPhones",
     "Sound",
+    "Telephone",
     "Tone",
 ]

@@ -1,22 +1,20 @@
-"""Phones of the telephone exchange stand-in: the far ends of LiveKit participants of kind SIP."""
+"""A telephone and its owner: how it behaves when called, what it says, what it heard. It speaks through a network."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Protocol
 
 import numpy as np
-import structlog
 
-from standins.exchange.handset import FRAME, RATE, Ending, Final, Invitation, Line, Referral, Samples
+from standins.exchange.handset import FRAME, RATE, Ending, Final, Handset, Invitation, Line, Referral, Samples
 from standins.exchange.inbound import CallRefused as RefusedByExchange
 from standins.exchange.leg import LEAD_S
-from standins.exchange.server import Exchange
 from standins.phones import listening
 from standins.phones.errors import CallRefused, PhoneError
 from standins.phones.port import REFUSAL_AFTER_S
@@ -25,11 +23,29 @@ from standins.phones.sounds import Sound
 from standins.phones.ulaw import through_the_line
 from standins.phrases import Said, load_book
 
-log = structlog.get_logger()
-
 _SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 #: A phone that follows a REFER says so after about this long.
 TRANSFER_S = 0.5
+
+
+class Network(Protocol):
+    """What connects telephones: the exchange stand-in, or real SIP."""
+
+    async def place(
+        self,
+        handset: Handset,
+        to: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        username: str = "",
+        password: str = "",
+    ) -> Line | None:
+        """Call `to`; it rings when this returns. None: nobody will ever answer or refuse.
+
+        Raises:
+            standins.exchange.CallRefused: a final refusal came at once.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,12 @@ class _Utterance:
     ended_at: float | None = None
 
 
-class ExchangePhone:
-    """A `Phone` whose voice goes through the exchange; also the exchange's `Handset`."""
+class Telephone:
+    """A `Phone` on any network; to its network it is a `Handset`."""
 
-    def __init__(self, exchange: Exchange, number: str, *, username: str, password: str) -> None:
+    def __init__(self, network: Network, number: str, *, username: str = "", password: str = "") -> None:
         self._number = number
-        self._exchange = exchange
+        self._network = network
         self._username = username
         self._password = password
         #: Of every call, in order; the last one is the present or last call's.
@@ -101,7 +117,7 @@ class ExchangePhone:
         self._begin()
         self._dialling = True
         try:
-            line = await self._exchange.place(
+            line = await self._network.place(
                 self, to, headers=headers, username=self._username, password=self._password
             )
         except RefusedByExchange as error:
@@ -380,42 +396,14 @@ def _samples_of(what: Sound | str) -> Samples:
     return np.asarray(sound.pcm(RATE), dtype=np.int16)
 
 
-class ExchangePhones:
-    """The driver: phones of one exchange. Leaving the context hangs up and saves the recordings into `directory`."""
-
-    def __init__(self, exchange: Exchange, directory: Path, *, username: str, password: str) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._username = username
-        self._password = password
-        self._phones: list[ExchangePhone] = []
-
-    async def phone(self, number: str) -> ExchangePhone:
-        """A phone with this number, plugged in and reachable."""
-        phone = ExchangePhone(self._exchange, number, username=self._username, password=self._password)
-        self._exchange.plug(phone)
-        self._phones.append(phone)
-        return phone
-
-    async def __aenter__(self) -> ExchangePhones:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for phone in self._phones:
-            self._exchange.unplug(phone)
-            await phone.hang_up()
-        for path in await asyncio.to_thread(self._save):
-            log.debug("phones.recording_saved", path=str(path))
-
-    def _save(self) -> list[Path]:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        saved = []
-        for phone in self._phones:
-            used = [recording for recording in phone.recordings if len(recording.said()) or len(recording.heard())]
-            for count, recording in enumerate(used, start=1):
-                path = self._directory / (f"{phone.number}.wav" if count == 1 else f"{phone.number}-{count}.wav")
-                recording.save(path)
-                saved.append(path)
-        return saved
+def save_recordings(phones: Iterable[Telephone], directory: Path) -> list[Path]:
+    """Write one WAV file for each call in which something was said or heard: `<number>.wav`, `<number>-2.wav`, …"""
+    directory.mkdir(parents=True, exist_ok=True)
+    saved = []
+    for phone in phones:
+        used = [recording for recording in phone.recordings if len(recording.said()) or len(recording.heard())]
+        for count, recording in enumerate(used, start=1):
+            path = directory / (f"{phone.number}.wav" if count == 1 else f"{phone.number}-{count}.wav")
+            recording.save(path)
+            saved.append(path)
+    return saved
