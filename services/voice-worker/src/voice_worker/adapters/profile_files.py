@@ -61,7 +61,6 @@ def load_profile(directory: Path, name: str) -> Profile:
     agents = tuple(_agent(folder, lines, key, agent) for key, agent in written.agents.items())
     for agent in written.agents.values():
         digest.update(f"\0{agent.prompt}\0".encode() + (folder / agent.prompt).read_bytes())
-    _check_names(source, written, lines)
     try:
         destinations = tuple(Destination(name=key, description=said) for key, said in written.destinations.items())
     except ValidationError as error:
@@ -70,6 +69,7 @@ def load_profile(directory: Path, name: str) -> Profile:
             f"{source}:{lines.get(('destinations',), 1)}: destinations: {fault['msg']}; "
             "use lower-case letters, digits and hyphens, and a description"
         ) from None
+    _check_names(source, written, lines)
     return Profile(
         name=written.name,
         language=written.language,

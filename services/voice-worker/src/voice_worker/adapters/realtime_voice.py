@@ -43,7 +43,7 @@ from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import VoiceLost
-from voice_worker.domain.turns import AiAudible, AiQuiet, AiSaid, AiSettled, Fact, RecogniserLost
+from voice_worker.domain.turns import AiAudible, AiQuiet, AiSaid, AiSettled, Fact, RecogniserLost, SpeechEnded
 from voice_worker.errors import VoiceFailed
 from voice_worker.ports import CustomerBook, Desk, Usage
 
@@ -104,6 +104,8 @@ class RealtimeVoice:
         self._turn = 0
         self._tools: dict[str, tuple[FunctionCall, float]] = {}
         self._latencies: list[float] = []
+        #: When the caller's last sentence ended, until it is answered.
+        self._asked_at: datetime | None = None
         self._used: dict[tuple[str, str], tuple[int, int, int, int]] = {}
         self._session: AgentSession[SessionState] | None = None
         identity = desk.state.customer_identity
@@ -180,7 +182,7 @@ class RealtimeVoice:
         """What was used since the last time."""
         if self._session is None:
             return []
-        latencies = {"reply_first_audio": statistics.median(self._latencies) * 1000} if self._latencies else {}
+        latencies = {"reply_first_audio": round(statistics.median(self._latencies), 1)} if self._latencies else {}
         self._latencies = []
         news: list[Usage] = []
         for used in self._session.usage.model_usage:
@@ -270,7 +272,10 @@ class RealtimeVoice:
         return Speaker(role=Role.AI, name=self._profile.agent(key).name, identity=identity, agent=key)
 
     def _on_provider_event(self, event: dict[str, Any]) -> None:
-        self._hear(read_fact(event, source=self._source, speaker=self._customer, at=_now()))
+        fact = read_fact(event, source=self._source, speaker=self._customer, at=_now())
+        if isinstance(fact, SpeechEnded):
+            self._asked_at = fact.at
+        self._hear(fact)
 
     def _on_reconnected(self, _event: Any) -> None:
         log.warning("voice.reconnected", source=self._source)
@@ -280,6 +285,9 @@ class RealtimeVoice:
         at = datetime.fromtimestamp(event.created_at, UTC)
         if event.new_state == "speaking" and not self._muted:
             self._turn += 1
+            if self._asked_at is not None:
+                self._latencies.append((at - self._asked_at).total_seconds() * 1000)
+                self._asked_at = None
             self._hear(AiAudible(source=self._source, item=f"turn{self._turn}", speaker=self._speaker(), at=at))
         elif event.old_state == "speaking":
             self._hear(AiQuiet(source=self._source, at=at))
@@ -289,8 +297,6 @@ class RealtimeVoice:
         if item.type != "message" or item.role != "assistant":
             return
         metrics = item.metrics
-        if (latency := metrics.get("e2e_latency")) is not None:
-            self._latencies.append(latency)
         started, stopped = metrics.get("started_speaking_at"), metrics.get("stopped_speaking_at")
         heard = item.text_content or ""
         if self._muted and not self._owed:

@@ -8,6 +8,7 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 #: Seven or more digits, possibly grouped: telephone, card and account numbers. Order and invoice numbers are shorter
 #: and are what an auditor needs to see.
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]?\d){6,}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 #: Arguments that hold what a caller said in his own words.
 FREE_TEXT = frozenset({"reason", "summary", "details", "subject"})
@@ -34,4 +35,8 @@ def _redact(name: str, value: Any) -> Any:
 
 def mask(text: str) -> str:
     """The same text with e-mail addresses and long numbers masked."""
-    return _DIGITS.sub("[number]", _EMAIL.sub("[email]", text))
+    return _DIGITS.sub(_mask_number, _EMAIL.sub("[email]", text))
+
+
+def _mask_number(found: re.Match[str]) -> str:
+    return found[0] if _DAY.fullmatch(found[0]) else "[number]"

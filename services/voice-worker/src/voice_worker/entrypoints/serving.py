@@ -97,15 +97,19 @@ async def serve(
         await check_livekit(settings)
         server = build_server(settings, prepare=prepare, answer=answer)
         MAX_CALLS.set(settings.max_calls)
-        health = {"redis": True, "livekit": False, "taking_calls": True}
-        registered = asyncio.Event()
+        health = {"redis": True, "livekit": False, "warm": False, "taking_calls": True}
+        registered, warm = asyncio.Event(), asyncio.Event()
+        if settings.idle_processes == 0:
+            warm.set()
         server.on("worker_registered", lambda *_: registered.set())
+        # Only a prepared job process makes the first call as quick as the others; the SDK has no public word for it.
+        server.on("worker_started", lambda: server._proc_pool.on("process_ready", lambda *_: warm.set()))  # noqa: SLF001
         async with HealthServer(settings.http_host, settings.http_port, lambda: health) as http:
             log.info("worker.starting", http_port=http.port, agent_name=settings.agent_name, profile=settings.profile)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(server.run(), name="server")
-                watching = group.create_task(_watch(server, redis, registered, health), name="health")
-                telling = group.create_task(_tell_ready(registered, http.port), name="ready")
+                watching = group.create_task(_watch(server, redis, registered, warm, health), name="health")
+                telling = group.create_task(_tell_ready(registered, warm, http.port), name="ready")
                 stopping = group.create_task(stop.wait(), name="stop")
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not running.done():
@@ -131,15 +135,18 @@ async def _finish(server: AgentServer, drain_seconds: int) -> None:
         log.warning("worker.close_timed_out", seconds=CLOSE_SECONDS)
 
 
-async def _tell_ready(registered: asyncio.Event, port: int) -> None:
+async def _tell_ready(registered: asyncio.Event, warm: asyncio.Event, port: int) -> None:
     await registered.wait()
+    await warm.wait()
     log.info("worker.ready", http_port=port)
 
 
-async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, health: dict[str, bool]) -> None:
+async def _watch(
+    server: AgentServer, redis: Any, registered: asyncio.Event, warm: asyncio.Event, health: dict[str, bool]
+) -> None:
     """Keep what /health tells true."""
     while True:
-        health["livekit"] = registered.is_set()
+        health["livekit"], health["warm"] = registered.is_set(), warm.is_set()
         ACTIVE_CALLS.set(len(server.active_jobs) if registered.is_set() else 0)
         alive = False
         with contextlib.suppress(RedisError, OSError, TimeoutError):
@@ -147,5 +154,5 @@ async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, hea
                 alive = bool(await redis.ping())
         health["redis"] = alive
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROBE_EVERY_SECONDS if registered.is_set() else 0.2):
+            async with asyncio.timeout(PROBE_EVERY_SECONDS if health["livekit"] and health["warm"] else 0.1):
                 await asyncio.Event().wait()
