@@ -20,7 +20,7 @@ from ccm_bridge.entrypoints.stream import follow_calls
 from ccm_bridge.settings import Settings
 from standins.ccm import Behaviour, CcmStandIn, Mode
 from support.waiting import wait_until
-from unit.ccm_bridge.world import BILLING, CUSTOMER, connected, requested
+from unit.ccm_bridge.world import BILLING, CUSTOMER, call_ended, connected, ended_speaking, requested
 
 
 @pytest.fixture
@@ -159,3 +159,40 @@ async def test_dropped_answers_are_repeated_with_the_same_bytes(redis_url: str, 
         bodies.setdefault(arrival.id, set()).add(arrival.raw)
     assert all(len(same) == 1 for same in bodies.values())
     assert texts(ccm, call) == told(2)
+
+
+async def test_a_text_that_does_not_come_is_passed_over_in_time_and_sent_late(
+    redis_url: str, redis: Redis, ccm: CcmStandIn
+) -> None:
+    """The wait is a wake in Redis: nothing but time moves the call on."""
+    call = CallId("late")
+    begun, done = speaking(call, "slow", speaker=BILLING), said(call, "slow", "Slow", speaker=BILLING)
+    async with running(redis_url, ccm, text_wait_s=0.3):
+        events = talk(call, 1)
+        await append(redis, events[0], fresh(call, begun), *events[1:], fresh(call, ended_speaking("slow", 0)))
+        await wait_until(lambda: texts(ccm, call) == ["Call started", "Turn 0"])
+        await append(redis, fresh(call, done))
+        await wait_until(lambda: texts(ccm, call) == ["Call started", "Turn 0", "Slow"])
+    late = ccm.record.messages(call)[-1]["header"]
+    assert late["entities"]["bridge"]["late"] is True
+    assert late["providerMessageId"] == "late:2"
+
+
+async def test_a_transfer_without_outcome_lets_go_in_the_end(redis_url: str, redis: Redis, ccm: CcmStandIn) -> None:
+    call = CallId("forgotten")
+    async with running(redis_url, ccm, hold_s=0.5):
+        await append(redis, *talk(call, 1), fresh(call, requested(0)))
+        await wait_until(lambda: len(texts(ccm, call)) == 3)
+    assert texts(ccm, call)[2].startswith("billing asks for a human agent")
+
+
+async def test_a_place_of_several_messages_is_sent_whole_and_in_order(
+    redis_url: str, redis: Redis, ccm: CcmStandIn
+) -> None:
+    call = CallId("legs")
+    async with running(redis_url, ccm, call_legs="human"):
+        outcome = [fresh(call, one) for one in (requested(0), connected(0), call_ended(0))]
+        await append(redis, *talk(call, 1), *outcome)
+        await wait_until(lambda: len(texts(ccm, call)) == 7)
+    intents = [message["header"].get("intent") for message in ccm.record.messages(call)]
+    assert intents[3:] == [None, "CALL_LEG_STARTED", "CALL_LEG_ENDED", "END_CHAT"]

@@ -5,10 +5,11 @@ from datetime import timedelta
 import structlog
 
 from call_events.ports import CallView
+from call_events.registry import UnknownData
 from call_events.testing import START, said, speaking, started
 from ccm_bridge.domain.retry import NoAnswer
 from ccm_bridge.handlers import without_content
-from unit.ccm_bridge.world import CALL, World, finish, requested
+from unit.ccm_bridge.world import CALL, World, at, finish, requested
 
 
 def test_a_failed_message_is_put_off_and_not_tried_before_its_time_even_if_events_come() -> None:
@@ -100,3 +101,11 @@ def test_logs_and_receipts_hold_neither_speech_nor_numbers() -> None:
     assert logs
     assert "15550100" not in told
     assert "Sensitive sentence" not in told
+
+
+def test_an_event_of_a_newer_release_is_reported_and_passed_over() -> None:
+    world = World()
+    with structlog.testing.capture_logs() as logs:
+        world.append(started(CALL), at(UnknownData(wire_type="mood.noticed.v1", raw={"mood": "x"}), 1), requested(2))
+    assert [one["type"] for one in logs if one["event"] == "event.unknown"] == ["mood.noticed.v1"]
+    assert world.cursor == 2, "the request after it is held, so it was passed"

@@ -179,11 +179,13 @@ class FakeMeter:
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
-    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool) -> None:
+    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool, first_attempt: bool) -> None:
         self.ages.append(age_s)
         self._count(reaction.value)
         if held:
             self._count("held")
+        if not first_attempt:
+            self._count("repeated")
         if message.late:
             self._count("late")
 

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import structlog
 
-from call_events.ports import CallView, Clock, Progress, Receipt
+from call_events.ports import AnyEvent, CallView, Clock, Progress, Receipt
+from call_events.registry import UnknownData
 from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.delivery import Bounds, Deliver, Idle, Pass, Wait, next_step
@@ -80,6 +81,7 @@ class ConversationDelivery:
                     self._meter.waiting(step.reason)
                     return Progress(cursor, step.until, tuple(receipts))
                 case Pass():
+                    _report_unknown(view.events[cursor])
                     cursor += 1
                     if step.receipt is not None:
                         receipts.append(step.receipt)
@@ -163,7 +165,7 @@ class ConversationDelivery:
             )
         receipts.append(Receipt(message.seq, DELIVERED if reaction is Reaction.DELIVERED else REFUSED, detail))
         age_s = (asked_at - message.sent_at).total_seconds()
-        self._meter.settled(reaction, message, age_s=age_s, held=held or failed is not None)
+        self._meter.settled(reaction, message, age_s=age_s, held=held, first_attempt=failed is None)
 
     def _put_off(self, message: Message, reply: Reply, reaction: Reaction) -> datetime:
         now = self._clock.now()
@@ -195,6 +197,16 @@ class ConversationDelivery:
         self._meter.passed_over(reason)
         if receipt.outcome == PASSED_OVER and reason == UNFINISHED:
             log.warning("utterance.late", place=receipt.seq, mend="its text is sent, marked late, when it comes")
+
+
+def _report_unknown(event: AnyEvent) -> None:
+    if isinstance(event.data, UnknownData):
+        log.warning(
+            "event.unknown",
+            place=event.seq,
+            type=event.data.wire_type,
+            mend="it is passed over; a newer release may know it: upgrade the bridge if CCM should see it",
+        )
 
 
 def without_content(excerpt: str, message: Message) -> str:

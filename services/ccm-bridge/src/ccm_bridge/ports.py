@@ -22,7 +22,7 @@ class ConversationSink(Protocol):
 class DeliveryMeter(Protocol):
     """What is counted. No call ids, no personal data."""
 
-    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool) -> None:
+    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool, first_attempt: bool) -> None:
         """A message is CCM's, or was refused by it; ``age_s`` since the event that completed it, until the request."""
         ...
 

@@ -27,19 +27,19 @@ class PrometheusMeter:
         self._open = Gauge("ccm_bridge_breaker_open", "1 while CCM does not serve", registry=registry)
         self._age = Histogram(
             "ccm_bridge_append_to_post_seconds",
-            "From the event that completed a message to the request, messages without hold and first attempts only",
+            "From the event that completed a message to the request, without those held, late or repeated",
             buckets=_SECONDS,
             registry=registry,
         )
 
-    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool) -> None:
+    def settled(self, reaction: Reaction, message: Message, *, age_s: float, held: bool, first_attempt: bool) -> None:
         """See the port."""
         self._messages.labels(reaction.value, message.event).inc()
         if message.late:
             self._late.inc()
         if held:
             self._held.inc()
-        elif not message.late:
+        elif first_attempt and not message.late:
             self._age.observe(max(0.0, age_s))
 
     def passed_over(self, reason: str) -> None:
