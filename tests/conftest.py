@@ -9,6 +9,7 @@ import pytest_asyncio
 from blockbuster import BlockBuster, blockbuster_ctx
 from redis.asyncio import Redis
 
+from call_events import scripts
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
 
@@ -70,6 +71,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def no_blocking() -> Iterator[BlockBuster]:
     """A call that would block the event loop fails the test."""
+    for name in scripts.NAMES:  # a service reads them at its start, once
+        scripts.load(name)
     with blockbuster_ctx() as watch:
         yield watch
 

@@ -22,6 +22,8 @@ class Board:
     phones: Phones
     provisioned: Provisioned
     reprovision: Callable[..., Awaitable[Provisioned]]
+    #: Where the phone "queue" is found by a REFER.
+    transfer_target: str
 
     def client(self, room_name: str, identity: str = "ai") -> RoomClient:
         """A LiveKit client for this room; enter it to connect."""

@@ -35,6 +35,7 @@ def connect(url: str) -> Redis:
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
+            driver_info=None,  # else every connect searches the disk for a version to introduce itself with
         )
     except ValueError as error:
         raise BadSetting(f"REDIS_URL: not a Redis URL ({error}); write redis://host:6379/0") from None

@@ -81,7 +81,7 @@ class InMemoryEventLog:
             raise CallClosed(f"call {event.call}: its log ended with number {tail}")
         if tail == 0 and kind != OPENING_TYPE:
             raise CallUnknown(f"call {event.call} has no log; only {OPENING_TYPE} opens one")
-        if epoch is not None and (self._call(event.call).epoch != epoch):
+        if epoch is not None and (epoch != call.epoch or call.owner is None):
             raise StaleOwner(f"call {event.call}: a newer worker owns it")
         if expected_tail is not None and expected_tail != tail:
             raise TailMoved(f"call {event.call}: its log already ends with number {tail}")
