@@ -13,9 +13,10 @@ from livekit import api
 from call_events.embedded import EmbeddedRedis
 from standins.exchange import Exchange
 from standins.media import Media, MediaError, Provisioned, provision
-from standins.phones import ExchangePhones
+from standins.phones import ExchangePhones, SipPhones
 from support.switchboard import Board
 
+SIP_AT_HAND = bool(os.environ.get("LIVEKIT_SIP_BIN"))  # noqa: TID251 - decides which half of the suite can run
 USERNAME, PASSWORD = "switch", "let-me-in"
 
 
@@ -25,7 +26,9 @@ async def media(tmp_path: Path) -> AsyncIterator[Media]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(EmbeddedRedis())
         try:
-            running = await stack.enter_async_context(Media(redis.url, tmp_path / "media", environment=_environment()))
+            running = await stack.enter_async_context(
+                Media(redis.url, tmp_path / "media", sip=SIP_AT_HAND, environment=_environment())
+            )
         except MediaError as error:
             if os.environ.get("CI") == "true":  # noqa: TID251 - where CI is true nothing may be skipped
                 raise
@@ -41,27 +44,38 @@ async def exchange(media: Media) -> AsyncIterator[Exchange]:
 
 
 @pytest_asyncio.fixture
-async def board(media: Media, exchange: Exchange, tmp_path: Path) -> AsyncIterator[Board]:
-    """The exchange with trunks, a rule and phones."""
+async def board(
+    request: pytest.FixtureRequest, media: Media, exchange: Exchange, tmp_path: Path
+) -> AsyncIterator[Board]:
+    """Trunks, a rule and phones: of the exchange, or real SIP phones on livekit-sip (see `drivers` in the suite)."""
+    over_sip = getattr(request, "param", "exchange") == "sip"
+    url = media.url if over_sip else exchange.url
+    recordings = tmp_path / "recordings"
+    phones = (
+        SipPhones(str(media.sip_address), recordings, username=USERNAME, password=PASSWORD)
+        if over_sip
+        else ExchangePhones(exchange, recordings, username=USERNAME, password=PASSWORD)
+    )
 
     async def reprovision(**changes: Any) -> Provisioned:
-        return await provision(
-            exchange.url,
-            media.api_key,
-            media.api_secret,
-            username=USERNAME,
-            password=PASSWORD,
-            agent_name="nobody-in-particular",
-            **changes,
-        )
+        settings = {"username": USERNAME, "password": PASSWORD, "agent_name": "nobody-in-particular", **changes}
+        if isinstance(phones, SipPhones):
+            settings["outbound_address"] = phones.address
+        return await provision(url, media.api_key, media.api_secret, **settings)
 
-    async with (
-        api.LiveKitAPI(exchange.url, media.api_key, media.api_secret) as livekit,
-        ExchangePhones(exchange, tmp_path / "recordings", username=USERNAME, password=PASSWORD) as phones,
-    ):
-        yield Board(exchange.url, media, livekit, phones, await reprovision(), reprovision)
+    async with api.LiveKitAPI(url, media.api_key, media.api_secret) as livekit, phones:
+        address = phones.address if isinstance(phones, SipPhones) else "127.0.0.1:5060"
+        yield Board(url, media, livekit, phones, await reprovision(), reprovision, f"sip:queue@{address}")
 
 
 def _environment() -> dict[str, str]:
     """The shell's, without LIVEKIT_URL: these tests start and stop their own server."""
     return {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}  # noqa: TID251
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The contract suite runs once for each driver; real SIP phones need livekit-sip."""
+    if "board" in metafunc.fixturenames and metafunc.module.__name__.endswith("test_phone_contract"):
+        no_sip = pytest.mark.skipif(not SIP_AT_HAND, reason="LIVEKIT_SIP_BIN names no livekit-sip")
+        drivers = ["exchange", pytest.param("sip", marks=[pytest.mark.sip, no_sip])]
+        metafunc.parametrize("board", drivers, indirect=True)

@@ -79,6 +79,7 @@ class SipNetwork:
         self._crew = Crew()
         self._ids = itertools.count(1)
         self._handsets: dict[str, Handset] = {}
+        self._plugged: dict[str, asyncio.Event] = {}
         self._lines: dict[str, _SipLine] = {}
         self._process: asyncio.subprocess.Process | None = None
 
@@ -124,12 +125,15 @@ class SipNetwork:
         if self._process.returncode is None and not self._process.stdin.is_closing():
             self._process.stdin.write(json.dumps({"do": do, **details}).encode() + b"\n")
 
-    def plug(self, handset: Handset) -> None:
+    async def plug(self, handset: Handset) -> None:
         """Make a phone reachable under its number."""
         self._handsets[handset.number] = handset
+        plugged = self._plugged[handset.number] = asyncio.Event()
         self.order(
             "plug", number=handset.number, username=self._username, password=self._password, rtp_port=free_port()
         )
+        async with asyncio.timeout(START_DEADLINE_S):
+            await plugged.wait()
 
     def refuse_transfers(self, number: str, status: int) -> None:
         """Answer a REFER to this phone with `status` instead of following it; 0 follows it."""
@@ -166,6 +170,8 @@ class SipNetwork:
             match event["event"]:
                 case "invite":
                     self._on_invite(event)
+                case "plugged":
+                    self._plugged[event["number"]].set()
                 case "failed":
                     log.warning("phones.sip_command_failed", doing=event["doing"], reason=event["reason"])
                 case _:
@@ -247,6 +253,19 @@ async def _tell_referral(handset: Handset, target: str) -> Final:
     return await handset.referred(Referral(target, {}))
 
 
+class _SipTelephone(Telephone):
+    """A telephone whose REFERs pjsua2 answers by itself."""
+
+    def __init__(self, network: SipNetwork, number: str) -> None:
+        super().__init__(network, number)
+        self._sip = network
+
+    def refuse_transfer(self, status: int = 603) -> None:
+        """See `Phone.refuse_transfer`."""
+        super().refuse_transfer(status)
+        self._sip.refuse_transfers(self.number, status)
+
+
 class SipPhones:
     """Phones on SIP. Leaving the context hangs up and saves the recordings into `directory`.
 
@@ -266,8 +285,8 @@ class SipPhones:
 
     async def phone(self, number: str) -> Telephone:
         """A phone with this number, plugged in and reachable."""
-        phone = Telephone(self._network, number)
-        self._network.plug(phone)
+        phone = _SipTelephone(self._network, number)
+        await self._network.plug(phone)
         self._phones.append(phone)
         return phone
 

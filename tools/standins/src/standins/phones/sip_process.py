@@ -1,8 +1,7 @@
 """The process behind real SIP phones: one pjsua2 endpoint on 127.0.0.1 that obeys lines of JSON on standard input.
 
 It is a process of its own because pjsua2 has one endpoint per process, wants all calls from one thread and cannot be
-torn down cleanly. It ends when its standard input does. Commands and events are described where they are handled; every call
-has an `id` that whoever placed or received it gave it.
+torn down cleanly. It ends when its standard input does. Every call has an `id` that whoever placed or received it gave.
 """
 
 from __future__ import annotations
@@ -161,6 +160,7 @@ def obey(order: dict[str, Any], port: int) -> None:
             account = SipAccount(order["number"])
             account.create(config)
             accounts[order["number"]] = account
+            tell("plugged", number=order["number"])
         case "transfers":
             accounts[order["number"]].transfer_refusal = order["refusal"]
         case "call":
@@ -221,6 +221,8 @@ def start() -> tuple[pj.Endpoint, int]:
 
 def main() -> None:
     """Obey until standard input ends."""
+    events = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # pjlib greets on standard output before it can be told not to
     endpoint, port = start()
     tell("ready", port=port)
     os.set_blocking(0, False)
@@ -240,8 +242,8 @@ def main() -> None:
                     tell("failed", id=str(order.get("id", "")), doing=order["do"], reason=error.reason)
         out = [json.dumps(_events.popleft()) for _ in range(len(_events))]
         if out:
-            sys.stdout.write("\n".join(out) + "\n")
-            sys.stdout.flush()
+            events.write("\n".join(out) + "\n")
+            events.flush()
 
 
 if __name__ == "__main__":
