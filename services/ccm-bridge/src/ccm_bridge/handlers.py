@@ -93,8 +93,7 @@ class ConversationDelivery:
                         # What was decided about earlier places must be durable before a later one is sent: else a crash
                         # could let an earlier text arrive behind it without the mark that it is late.
                         return Progress(cursor, receipts=tuple(receipts))
-                    self._tell_of_hold(step)
-                    wake_at = await self._attempt(step.messages[0], history, receipts)
+                    wake_at = await self._attempt(step, history, receipts)
                     if wake_at is None and len(step.messages) > 1:
                         # One message, one commit: a crash repeats one message and never a whole place.
                         wake_at = self._clock.now()
@@ -103,27 +102,26 @@ class ConversationDelivery:
                     cursor += 1
                     uncommitted = True
 
-    def _tell_of_hold(self, step: Deliver) -> None:
-        """An alarm, once per hold that the clock has ended."""
-        if step.hold_timed_out and step.messages[0].key not in self._failed:
+    async def _attempt(self, step: Deliver, history: History, receipts: list[Receipt]) -> datetime | None:
+        """Try the place's next message, if it may be tried now. Returns when to go on, if CCM did not take it."""
+        message = step.messages[0]
+        now = self._clock.now()
+        before = self._failed.get(message.key)
+        if before is not None and now < before.not_before:
+            return before.not_before
+        self._breaker, put_off = self._breaker.admit(message.call, now)
+        if put_off is not None:
+            return put_off
+        if step.hold_timed_out and before is None:
             self._meter.hold_timed_out()
             log.error(
                 "hold.timed_out",
                 hold_s=self._bounds.hold.total_seconds(),
                 mend="the transfer has no outcome in the log; is the transfer-orchestrator running?",
             )
-
-    async def _attempt(self, message: Message, history: History, receipts: list[Receipt]) -> datetime | None:
-        now = self._clock.now()
-        before = self._failed.get(message.key)
-        if before is not None and now < before.not_before:
-            return before.not_before
-        was_open = self._breaker.is_open
-        self._breaker, put_off = self._breaker.admit(message.call, now)
-        if put_off is not None:
-            return put_off
         reply = await self._sink.post(message)
         reaction = react(reply)
+        was_open = self._breaker.is_open
         wake_at = None
         if reaction in (Reaction.DELIVERED, Reaction.REFUSED):
             self._breaker = self._breaker.succeeded()
