@@ -60,7 +60,7 @@ async def test_speaking_into_a_reply_stops_it_and_keeps_only_what_was_heard(stan
 
 
 async def test_a_late_transcript_still_finds_its_place_before_the_reply(stand_in: RealtimeStandIn) -> None:
-    stand_in.misbehaviour = stand_in.misbehaviour.model_copy(update={"transcript_delay_s": 6.0})
+    stand_in.misbehaviour = stand_in.misbehaviour.model_copy(update={"transcript_delay_s": 4.0})
     async with spoken(stand_in) as call:
         await call.utterances(1)
         call.say("customer.thanks")
@@ -87,7 +87,7 @@ async def test_the_reply_starts_soon_after_the_last_word(stand_in: RealtimeStand
         await call.utterances(1)
         call.say("customer.thanks")
         await call.utterances(2)
-        assert call.loudspeaker.first_sound_at[1] - call.mouth.finished_at < 0.8
+        assert call.loudspeaker.first_sound_at[1] - call.mouth.finished_at < 0.6
 
 
 async def test_a_fatal_error_ends_the_session_with_an_error(stand_in: RealtimeStandIn) -> None:

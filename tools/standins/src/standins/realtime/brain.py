@@ -1,8 +1,8 @@
 """What stands in for the model's mind: readable rules that see only what a model would see.
 
 A rule (`dialogues/*.yaml`) may look at the instructions (which agent speaks, what it was asked to do for this reply),
-at what was heard, at the output of a tool, at the agent's own last sentence and at the tools on offer; nothing else. The
-first rule that fits decides. Saying is by phrases of the book, in the voice of the agent that speaks.
+at what was heard, at the output of a tool, at the agent's own last sentence and at the tools on offer; nothing else.
+The first rule that fits decides. Saying is by phrases of the book, in the voice of the agent that speaks.
 """
 
 import json

@@ -94,7 +94,6 @@ class TranscriptionSession:
                     await self._ended(happened)
 
     async def _ended(self, ended: SpeechEnded) -> None:
-        self._heard.note(session=self._id, kind="transcription", item_id=self._item, heard=ended.heard)
         body: Event = {"id": self._item, "type": "message", "role": "user", "status": "completed"}
         body["content"] = [{"type": "input_audio", "transcript": None}]
         place: dict[str, Any] = {"previous_item_id": self._previous}
@@ -102,6 +101,7 @@ class TranscriptionSession:
         await self._connection.send("conversation.item.added", item=body, **place)
         self._previous = self._item
         self._transcriber.promise(self._item, ended.heard, ended.duration_s)
+        self._heard.note(session=self._id, kind="transcription", item_id=self._item, heard=ended.heard)
 
 
 def read_sound(data: bytes) -> tuple[Pcm, int]:

@@ -14,25 +14,27 @@ class Transcriber:
         self._connection = connection
         self._fault = fault
         self._deltas = deltas
-        self._kept_back: tuple[str, Heard, float] | None = None
+        self._kept_back: tuple[str, Heard, float, Misbehaviour] | None = None
 
     def promise(self, item_id: str, heard: Heard, duration_s: float) -> None:
-        """Send the transcript of a turn when its time has come."""
-        self._connection.later(self._fault().transcript_delay_s, lambda: self._deliver(item_id, heard, duration_s))
+        """Send the transcript of a turn when its time has come. What becomes of it is decided now."""
+        fault = self._fault()
+        work = (item_id, heard, duration_s, fault)
+        self._connection.later(fault.transcript_delay_s, lambda: self._deliver(*work))
 
-    async def _deliver(self, item_id: str, heard: Heard, duration_s: float) -> None:
-        if self._fault().reorder_transcripts and self._kept_back is None:
-            self._kept_back = (item_id, heard, duration_s)
+    async def _deliver(self, item_id: str, heard: Heard, duration_s: float, fault: Misbehaviour) -> None:
+        if fault.reorder_transcripts and self._kept_back is None:
+            self._kept_back = (item_id, heard, duration_s, fault)
             return
-        await self._send(item_id, heard, duration_s)
+        await self._send(item_id, heard, duration_s, fault)
         if self._kept_back is not None:
             kept_back, self._kept_back = self._kept_back, None
             await self._send(*kept_back)
 
-    async def _send(self, item_id: str, heard: Heard, duration_s: float) -> None:
+    async def _send(self, item_id: str, heard: Heard, duration_s: float, fault: Misbehaviour) -> None:
         event = "conversation.item.input_audio_transcription"
         where: Event = {"item_id": item_id, "content_index": 0}
-        match self._fault().transcripts:
+        match fault.transcripts:
             case Transcripts.DROPPED:
                 return
             case Transcripts.FAILED:
@@ -44,7 +46,7 @@ class Transcriber:
                 }
                 await self._connection.send(f"{event}.failed", **where, error=error)
             case Transcripts.COMPLETED:
-                text = heard.text if heard.understood else self._fault().unintelligible_text
+                text = heard.text if heard.understood else fault.unintelligible_text
                 if self._deltas and text:
                     await self._connection.send(f"{event}.delta", **where, delta=text)
                 await self._connection.send(
