@@ -42,7 +42,7 @@ def at(seconds: float) -> datetime:
 
 
 def heard(*facts: Fact) -> list[SpeechEvent]:
-    ledger, events = Ledger(), []
+    ledger, events = Ledger(), list[SpeechEvent]()
     for fact in facts:
         ledger, more = hear(ledger, fact)
         events += more

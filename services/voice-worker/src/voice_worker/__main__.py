@@ -23,16 +23,15 @@ def main() -> None:
     settings = load_settings(Settings, name=NAME)
     configure_logging(NAME, format=settings.log_format, level=settings.log_level)
 
-    # The agents SDK reads its environment while it is imported, so these come after prepare_environment().
+    # The agents SDK reads its environment while it is imported, so this comes after prepare_environment().
     from voice_worker import job  # noqa: PLC0415
-    from voice_worker.entrypoints import serving  # noqa: PLC0415
 
     async def work(stop: asyncio.Event) -> None:
         job.check(settings)
         if arguments.simulate:
             await job.simulate(settings, arguments.simulate, stop)
         else:
-            await serving.serve(settings, stop, prepare=job.prepare, answer=job.answer)
+            await job.serve(settings, stop)
 
     run_service(NAME, work)
 

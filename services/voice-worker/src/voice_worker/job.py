@@ -10,7 +10,7 @@ from call_events.ids import call_id
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.text_stage import Stage
 from voice_worker.bootstrap import Process, load_book, prepare_process
-from voice_worker.entrypoints import agent_job, simulated
+from voice_worker.entrypoints import agent_job, serving, simulated
 from voice_worker.settings import Settings
 
 _KEY = "voice_worker.process"
@@ -24,6 +24,25 @@ def check(settings: Settings) -> None:
     """
     load_profile(settings.profiles_dir, settings.profile)
     load_book(settings.book)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Take calls until ``stop``; see :func:`voice_worker.entrypoints.serving.serve`."""
+    options = serving.ServerOptions(
+        redis_url=settings.redis_url,
+        livekit_url=settings.livekit_url,
+        livekit_api_key=settings.livekit_api_key,
+        livekit_api_secret=settings.livekit_api_secret.get_secret_value(),
+        agent_name=settings.agent_name,
+        profile=settings.profile,
+        max_calls=settings.max_calls,
+        idle_processes=settings.idle_processes,
+        drain_seconds=settings.drain_seconds,
+        http_host=settings.http_host,
+        http_port=settings.http_port,
+        log_level=settings.log_level,
+    )
+    await serving.serve(options, stop, prepare=prepare, answer=answer)
 
 
 def prepare(process: JobProcess) -> None:
@@ -46,4 +65,4 @@ async def simulate(settings: Settings, call: str, stop: asyncio.Event) -> None:
         on_stage(stage.perform)
         await prepared.run_text_call(known, stage)
 
-    await simulated.play(settings, known, run, stop)
+    await simulated.play(known, run, stop, redis_url=settings.redis_url, agent_name=settings.agent_name)

@@ -4,6 +4,7 @@ SIGTERM."""
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -17,9 +18,27 @@ from call_events.connection import check_server, connect
 from call_events.errors import BadSetting
 from call_events.health import HealthServer
 from call_events.startup import CannotReach
-from voice_worker.settings import Settings
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """What the worker's main process needs to know; see ``voice_worker.settings`` for each."""
+
+    redis_url: str
+    livekit_url: str
+    livekit_api_key: str
+    livekit_api_secret: str = field(repr=False)
+    agent_name: str
+    profile: str
+    max_calls: int
+    idle_processes: int
+    drain_seconds: int
+    http_host: str
+    http_port: int
+    log_level: str
+
 
 ACTIVE_CALLS = Gauge("voice_worker_active_calls", "Calls that this worker runs now")
 MAX_CALLS = Gauge("voice_worker_max_calls", "Calls that this worker takes at once")
@@ -29,18 +48,18 @@ PROBE_EVERY_SECONDS = 5.0
 CLOSE_SECONDS = 20.0
 
 
-async def check_livekit(settings: Settings) -> None:
+async def check_livekit(options: ServerOptions) -> None:
     """Ask livekit-server for its rooms.
 
     Raises:
         CannotReach: it does not answer.
         BadSetting: it does not know the key or the secret.
     """
-    url = settings.livekit_url
+    url = options.livekit_url
     try:
         async with (
             asyncio.timeout(CHECK_SECONDS),
-            api.LiveKitAPI(url, settings.livekit_api_key, settings.livekit_api_secret.get_secret_value()) as client,
+            api.LiveKitAPI(url, options.livekit_api_key, options.livekit_api_secret) as client,
         ):
             await client.room.list_rooms(api.ListRoomsRequest())
     except api.TwirpError as error:
@@ -56,31 +75,31 @@ async def check_livekit(settings: Settings) -> None:
 
 
 def build_server(
-    settings: Settings, *, prepare: Callable[[JobProcess], Any], answer: Callable[[JobContext], Any]
+    options: ServerOptions, *, prepare: Callable[[JobProcess], Any], answer: Callable[[JobContext], Any]
 ) -> AgentServer:
     """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls."""
     server = AgentServer(
-        ws_url=settings.livekit_url,
-        api_key=settings.livekit_api_key,
-        api_secret=settings.livekit_api_secret.get_secret_value(),
+        ws_url=options.livekit_url,
+        api_key=options.livekit_api_key,
+        api_secret=options.livekit_api_secret,
         host="127.0.0.1",
         port=0,
-        num_idle_processes=settings.idle_processes,
+        num_idle_processes=options.idle_processes,
         initialize_process_timeout=60.0,
-        drain_timeout=settings.drain_seconds,
+        drain_timeout=options.drain_seconds,
         setup_fnc=prepare,
-        load_fnc=lambda worker: len(worker.active_jobs) / settings.max_calls,
+        load_fnc=lambda worker: len(worker.active_jobs) / options.max_calls,
         load_threshold=1.0,
         job_memory_warn_mb=600,
         preload_modules=["voice_worker.job"],
-        log_level=settings.log_level.upper(),
+        log_level=options.log_level.upper(),
     )
-    server.rtc_session(answer, agent_name=settings.agent_name)
+    server.rtc_session(answer, agent_name=options.agent_name)
     return server
 
 
 async def serve(
-    settings: Settings,
+    options: ServerOptions,
     stop: asyncio.Event,
     *,
     prepare: Callable[[JobProcess], Any],
@@ -91,21 +110,21 @@ async def serve(
     Raises:
         CannotReach, LogUnavailable, BadSetting: at the start; one line with the mend.
     """
-    redis = connect(settings.redis_url)
+    redis = connect(options.redis_url)
     try:
-        await check_server(redis, url=settings.redis_url)
-        await check_livekit(settings)
-        server = build_server(settings, prepare=prepare, answer=answer)
-        MAX_CALLS.set(settings.max_calls)
+        await check_server(redis, url=options.redis_url)
+        await check_livekit(options)
+        server = build_server(options, prepare=prepare, answer=answer)
+        MAX_CALLS.set(options.max_calls)
         health = {"redis": True, "livekit": False, "warm": False, "taking_calls": True}
         registered, warm = asyncio.Event(), asyncio.Event()
-        if settings.idle_processes == 0:
+        if options.idle_processes == 0:
             warm.set()
         server.on("worker_registered", lambda *_: registered.set())
         # Only a prepared job process makes the first call as quick as the others; the SDK has no public word for it.
         server.on("worker_started", lambda: server._proc_pool.on("process_ready", lambda *_: warm.set()))  # noqa: SLF001
-        async with HealthServer(settings.http_host, settings.http_port, lambda: health) as http:
-            log.info("worker.starting", http_port=http.port, agent_name=settings.agent_name, profile=settings.profile)
+        async with HealthServer(options.http_host, options.http_port, lambda: health) as http:
+            log.info("worker.starting", http_port=http.port, agent_name=options.agent_name, profile=options.profile)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(server.run(), name="server")
                 watching = group.create_task(_watch(server, redis, registered, warm, health), name="health")
@@ -114,7 +133,7 @@ async def serve(
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not running.done():
                     health["taking_calls"] = False
-                    await _finish(server, settings.drain_seconds)
+                    await _finish(server, options.drain_seconds)
                 for task in (watching, telling, stopping):
                     task.cancel()
     finally:

@@ -11,7 +11,6 @@ from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
 from call_events.connection import check_server, connect
 from call_events.ids import CallId
-from voice_worker.settings import Settings
 
 log = structlog.get_logger()
 
@@ -21,14 +20,14 @@ RunText = Callable[[Callable[[Callable[[str], None]], None]], Awaitable[None]]
 CLOSE_SECONDS = 20.0
 
 
-async def play(settings: Settings, call: CallId, run: RunText, stop: asyncio.Event) -> None:
+async def play(call: CallId, run: RunText, stop: asyncio.Event, *, redis_url: str, agent_name: str) -> None:
     """Run one call; returns when it is over.
 
     Raises:
         LogUnavailable, BadSetting: Redis; one line with the mend.
     """
-    async with connect(settings.redis_url) as redis:
-        await check_server(redis, url=settings.redis_url)
+    async with connect(redis_url) as redis:
+        await check_server(redis, url=redis_url)
     here = asyncio.get_running_loop()
     over, started = asyncio.Event(), asyncio.Event()
     takers: list[Callable[[str], None]] = []
@@ -57,7 +56,7 @@ async def play(settings: Settings, call: CallId, run: RunText, stop: asyncio.Eve
         setup_fnc=prepare,
         load_fnc=lambda _: 0.0,
     )
-    server.rtc_session(answer, agent_name=settings.agent_name)
+    server.rtc_session(answer, agent_name=agent_name)
     server.on("worker_started", lambda *_: started.set())
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.run(unregistered=True), name="server")

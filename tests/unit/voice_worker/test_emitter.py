@@ -1,0 +1,130 @@
+"""A call's events reach the log in the order in which they happened, whatever the log's mood."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from call_events.catalogue import AgentActivated
+from call_events.errors import LogUnavailable
+from call_events.ids import CallId
+from call_events.ports import AnyEvent, Appended, Ownership
+from call_events.testing import START, InMemoryEventLog, ended, started
+from support.waiting import wait_until
+from voice_worker.handlers.emitter import Emitter
+
+CALL = CallId("call-1")
+
+
+class MoodyLog(InMemoryEventLog):
+    """Is away for a while when told so."""
+
+    away = False
+    asked = 0
+
+    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+        self.asked += 1
+        if self.away:
+            raise LogUnavailable("away")
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+
+    async def own(self, call: CallId, worker: str, *, lease_ms: int, epoch: int | None = None) -> Ownership:
+        if self.away:
+            raise LogUnavailable("away")
+        return await super().own(call, worker, lease_ms=lease_ms, epoch=epoch)
+
+
+@asynccontextmanager
+async def emitting(log: MoodyLog, *, queue_limit: int = 100) -> AsyncIterator[tuple[Emitter, list[str]]]:
+    lost: list[str] = []
+    emitter = Emitter(log, CALL, "worker", lease_ms=60, on_lost=lambda: lost.append("lost"), queue_limit=queue_limit)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(emitter.run()), group.create_task(emitter.keep_owning())]
+        yield emitter, lost
+        for task in tasks:
+            task.cancel()
+
+
+def agent(number: int) -> AgentActivated:
+    return AgentActivated(agent=f"a{number}", name="x")
+
+
+async def test_events_keep_their_order_and_their_time() -> None:
+    log = MoodyLog()
+    async with emitting(log) as (emitter, _):
+        emitter.emit(started(CALL).data, at=START)
+        for number in range(20):
+            emitter.emit(agent(number), at=START)
+        assert await emitter.drained(5)
+    events = await log.read(CALL)
+    assert [getattr(event.data, "agent", None) for event in events[1:]] == [f"a{number}" for number in range(20)]
+    assert {event.time for event in events} == {START}
+
+
+async def test_while_the_log_is_away_the_same_event_is_tried_again_and_nothing_overtakes_it() -> None:
+    log = MoodyLog()
+    log.away = True
+    async with emitting(log) as (emitter, _):
+        assert not await emitter.own(0.5)
+        emitter.emit(started(CALL).data, at=START)
+        emitter.emit(agent(1), at=START)
+        await asyncio.sleep(0)
+        assert await log.read(CALL) == []
+        log.away = False
+        assert await emitter.drained(5)
+    assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "agent.activated.v1"]
+
+
+async def test_a_worker_that_lost_its_call_is_told_once_and_writes_nothing_more() -> None:
+    """A paused worker that wakes up after its call was given to another must not write."""
+    log = MoodyLog()
+    async with emitting(log) as (emitter, lost):
+        emitter.emit(started(CALL).data, at=START)
+        assert await emitter.drained(5)
+        log._call(CALL).epoch += 1  # another worker took over
+        emitter.emit(agent(1), at=START)
+        await wait_until(lambda: lost)
+        emitter.emit(agent(2), at=START)
+        assert await emitter.drained(5)
+    assert lost == ["lost"]
+    assert len(await log.read(CALL)) == 1
+
+
+async def test_losing_the_lease_is_noticed_without_an_event() -> None:
+    log = MoodyLog()
+    async with emitting(log) as (emitter, lost):
+        assert await emitter.own(1)
+        log._call(CALL).epoch += 1
+        await wait_until(lambda: lost, within_s=5)
+        assert not emitter.owner
+
+
+async def test_the_same_fact_reported_twice_is_stored_once() -> None:
+    log = MoodyLog()
+    async with emitting(log) as (emitter, _):
+        for _ in range(2):
+            emitter.emit(started(CALL).data, at=START, once=("call.started",))
+        assert await emitter.drained(5)
+    assert len(await log.read(CALL)) == 1
+
+
+async def test_a_refused_event_does_not_hold_up_the_queue() -> None:
+    log = MoodyLog()
+    async with emitting(log) as (emitter, _):
+        emitter.emit(started(CALL).data, at=START)
+        emitter.emit(ended(CALL).data, at=START)
+        emitter.emit(agent(1), at=START)
+        assert await emitter.drained(5)
+    assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "call.ended.v1"]
+
+
+async def test_memory_is_bounded_while_the_log_is_away() -> None:
+    log = MoodyLog()
+    log.away = True
+    async with emitting(log, queue_limit=5) as (emitter, _):
+        emitter.emit(started(CALL).data, at=START)
+        await wait_until(lambda: True)
+        for number in range(50):
+            emitter.emit(agent(number), at=START)
+        log.away = False
+        assert await emitter.drained(5)
+    assert len(await log.read(CALL)) <= 7
