@@ -116,19 +116,16 @@ async def serve(
         await check_livekit(options)
         server = build_server(options, prepare=prepare, answer=answer)
         MAX_CALLS.set(options.max_calls)
-        health = {"redis": True, "livekit": False, "warm": False, "taking_calls": True}
-        registered, warm = asyncio.Event(), asyncio.Event()
-        if options.idle_processes == 0:
-            warm.set()
+        health = {"redis": True, "livekit": False, "taking_calls": True}
+        # The SDK registers only when its idle job processes are warm, so registered means ready.
+        registered = asyncio.Event()
         server.on("worker_registered", lambda *_: registered.set())
-        # Only a prepared job process makes the first call as quick as the others; the SDK has no public word for it.
-        server.on("worker_started", lambda: server._proc_pool.on("process_ready", lambda *_: warm.set()))  # noqa: SLF001
         async with HealthServer(options.http_host, options.http_port, lambda: health) as http:
             log.info("worker.starting", http_port=http.port, agent_name=options.agent_name, profile=options.profile)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(server.run(), name="server")
-                watching = group.create_task(_watch(server, redis, registered, warm, health), name="health")
-                telling = group.create_task(_tell_ready(registered, warm, http.port), name="ready")
+                watching = group.create_task(_watch(server, redis, registered, health), name="health")
+                telling = group.create_task(_tell_ready(registered, http.port), name="ready")
                 stopping = group.create_task(stop.wait(), name="stop")
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not running.done():
@@ -154,18 +151,15 @@ async def _finish(server: AgentServer, drain_seconds: int) -> None:
         log.warning("worker.close_timed_out", seconds=CLOSE_SECONDS)
 
 
-async def _tell_ready(registered: asyncio.Event, warm: asyncio.Event, port: int) -> None:
+async def _tell_ready(registered: asyncio.Event, port: int) -> None:
     await registered.wait()
-    await warm.wait()
     log.info("worker.ready", http_port=port)
 
 
-async def _watch(
-    server: AgentServer, redis: Any, registered: asyncio.Event, warm: asyncio.Event, health: dict[str, bool]
-) -> None:
+async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, health: dict[str, bool]) -> None:
     """Keep what /health tells true."""
     while True:
-        health["livekit"], health["warm"] = registered.is_set(), warm.is_set()
+        health["livekit"] = registered.is_set()
         ACTIVE_CALLS.set(len(server.active_jobs) if registered.is_set() else 0)
         alive = False
         with contextlib.suppress(RedisError, OSError, TimeoutError):
@@ -173,5 +167,5 @@ async def _watch(
                 alive = bool(await redis.ping())
         health["redis"] = alive
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROBE_EVERY_SECONDS if health["livekit"] and health["warm"] else 0.1):
+            async with asyncio.timeout(PROBE_EVERY_SECONDS if health["livekit"] else 0.1):
                 await asyncio.Event().wait()
