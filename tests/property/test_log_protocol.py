@@ -1,5 +1,7 @@
 """The protocol's promises (docs: ``call_events.consumer``) under seeded random schedules on the real server."""
 
+from typing import Any
+
 import pytest
 from call_events import keys
 from call_events.claims import Claim, FencedError, Held, Refusal
@@ -145,7 +147,7 @@ async def test_more_tokens_than_lua_can_unpack_are_all_acknowledged(redis: Redis
             pipe.xadd(play.bell, {"c": CALL, "n": number})
         await pipe.execute()
     await redis.xreadgroup(GROUP, a.name, {play.bell: ">"}, count=10_000)
-    tokens = [entry[0].decode() for entry in await redis.xrange(play.bell)]  # type: ignore[union-attr, index]
+    tokens = [entry[0].decode() for entry in await redis.xrange(play.bell)]  # type: ignore[union-attr]
     claim = await a.claims.claim(CALL, tokens[0])
     assert isinstance(claim, Claim)
     held = Held(CALL, tokens[0], epoch=claim.epoch, later=dict.fromkeys(tokens[1:]))
@@ -167,5 +169,6 @@ async def test_a_refused_receipt_is_a_dead_letter_of_the_same_commit(redis: Redi
 
     held = Held(CALL, "0-1", epoch=1)
     await a.claims.commit(held, to=1, seen=1, receipts=[Receipt(1, "refused", {"reason": "400 bad channel"})])
-    ((_, letter),) = await redis.xrange(keys.dead_letters(keys.tag_of(CALL), GROUP))
+    letters: Any = await redis.xrange(keys.dead_letters(keys.tag_of(CALL), GROUP))
+    ((_, letter),) = letters
     assert letter == {b"c": CALL.encode(), b"n": b"1", b"kind": b"refused", b"why": b"400 bad channel"}

@@ -12,7 +12,7 @@ from call_events.connection import BLOCK_MS
 from call_events.ids import CallId
 from call_events.ports import Clock
 from call_events.runner import passes, translated
-from call_events.workbench import Workbench
+from call_events.workbench import Workbench, is_told_to_end
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class DoorbellReader:
     async def run(self) -> None:
         """Read for ever; outages are waited for."""
         start = "0"  # what was handed to a connection of ours that broke is pending under our name: take it first
-        while True:
+        while not is_told_to_end():
             await self._bench.room.wait()
             try:
                 if start == "0":

@@ -172,7 +172,7 @@ class ScriptRunner:
             return error
 
 
-def _packed(item: _Item, *, by_text: bool) -> bytes:
+def _packed(item: _Item, *, by_text: bool) -> Any:
     script, keys, args, _ = item
     command: Any = ("EVAL", script.text) if by_text else ("EVALSHA", script.sha)
     return pack_command((*command, len(keys), *keys, *args))

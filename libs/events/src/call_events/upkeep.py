@@ -17,7 +17,7 @@ from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock
 from call_events.runner import passes
-from call_events.workbench import Workbench
+from call_events.workbench import Workbench, is_told_to_end
 
 log = structlog.get_logger()
 
@@ -169,12 +169,12 @@ class Upkeep:
             held.lose()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
-        while True:
+        while not is_told_to_end():
             await asyncio.sleep(seconds * random.uniform(0.8, 1.1))  # noqa: S311 - jitter is no secret
             await self._bear_outages(work)
 
     async def _wake_in_time(self) -> None:
-        while True:
+        while not is_told_to_end():
             self._wake_sooner.clear()
             poll = self._clock.monotonic() + self._options.wake_poll_s
             until = poll if self._next_wake is None else min(poll, self._next_wake)

@@ -9,6 +9,12 @@ from call_events.ids import CallId
 Work = Callable[[Held], Awaitable[None]]
 
 
+def is_told_to_end() -> bool:
+    """Whether this task has been cancelled. Endless loops ask: redis-py may answer a cancelled read as if nothing was."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Workbench:
     """At most ``slots`` calls at once; a call's doorbells are gathered with it, so that a call is never held twice."""
 
