@@ -140,6 +140,26 @@ class Billing(Agent):
         )
 
 
+class Generic(Agent):
+    """An agent that hands over."""
+
+    def __init__(self, billing: Billing) -> None:
+        super().__init__(instructions="You are the Generic agent of Callweave.")
+        self._billing = billing
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+
+    @function_tool
+    async def hand_over_to_billing(self, reason: str) -> Agent:
+        """Give the conversation to billing.
+
+        Args:
+            reason: Why.
+        """
+        return self._billing
+
+
 @dataclass
 class Spoken:
     """A running session and everything it told."""
@@ -179,8 +199,8 @@ class Spoken:
 
 
 @asynccontextmanager
-async def spoken(stand_in: RealtimeStandIn) -> AsyncIterator[Spoken]:
-    """A session with the billing agent, running until left."""
+async def spoken(stand_in: RealtimeStandIn, *, generic_first: bool = False) -> AsyncIterator[Spoken]:
+    """A session with the billing agent, or first with the generic one, running until left."""
     book = load_book()
     async with utils.http_context.open():
         model = openai.realtime.RealtimeModel(base_url=stand_in.base_url, api_key="any")
@@ -199,7 +219,7 @@ async def spoken(stand_in: RealtimeStandIn) -> AsyncIterator[Spoken]:
             "user_input_transcribed", lambda event: call.finals.append(event.transcript) if event.is_final else None
         )
         session.on("error", call.errors.append)
-        await session.start(call.agent)
+        await session.start(Generic(call.agent) if generic_first else call.agent)
         try:
             yield call
         finally:

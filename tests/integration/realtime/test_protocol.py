@@ -33,6 +33,10 @@ class Client:
         """Send one event."""
         await self._socket.send_json({"type": kind, **content})
 
+    async def send_text(self, text: str) -> None:
+        """Send anything."""
+        await self._socket.send_str(text)
+
     async def say(self, phrase_id: str, *, silence_s: float = 1.0) -> None:
         """Send a phrase and silence in pieces of 100 ms."""
         pcm = np.concatenate([load_book()[phrase_id].pcm(24_000), np.zeros(int(24_000 * silence_s), dtype=np.int16)])
@@ -191,10 +195,37 @@ async def test_slow_acknowledgements_come_late_but_in_order(stand_in: RealtimeSt
 async def test_rubbish_is_answered_with_an_error_and_the_connection_lives(client: Client) -> None:
     await client.send("input_audio_buffer.append", audio="not base64!")
     assert (await client.until("error"))[-1]["error"]["code"] == "invalid_audio"
+    await client.send_text("no json")
+    assert (await client.until("error"))[-1]["error"]["code"] == "invalid_event"
     await client.send("no.such.event")
     assert (await client.until("error"))[-1]["error"]["code"] == "invalid_event"
     await client.send("response.create")
     await client.until("response.done")
+
+
+async def test_a_refused_reply_is_an_error_with_the_code_that_was_asked_for(
+    stand_in: RealtimeStandIn, client: Client
+) -> None:
+    stand_in.misbehaviour = stand_in.misbehaviour.model_copy(update={"reply_error": "insufficient_quota"})
+    await client.send("response.create", event_id="mine")
+    error = (await client.until("error"))[-1]["error"]
+    assert (error["code"], error["event_id"]) == ("insufficient_quota", "mine")
+
+
+async def test_truncating_cuts_what_the_model_thinks_it_said(stand_in: RealtimeStandIn, client: Client) -> None:
+    """The rule for "yes" asks what the agent said last: an offer that nobody heard is no offer."""
+    tools = [{"type": "function", "name": "open_ticket"}]
+    session = {"instructions": "You are the Support agent.", "tools": tools, "output_modalities": ["audio"]}
+    await client.send("session.update", session=session)
+    await client.say("customer.technical_problem")
+    done = (await client.until("response.done"))[-1]
+    (offer,) = done["response"]["output"]
+    await client.send("conversation.item.truncate", item_id=offer["id"], content_index=0, audio_end_ms=600)
+    await client.until("conversation.item.truncated")
+    await client.say("customer.yes")
+    (answer,) = (await client.until("response.done"))[-1]["response"]["output"]
+    assert answer["type"] == "message"
+    assert answer["content"][0]["transcript"] == load_book()["support.go_on"].text
 
 
 async def test_misbehaviour_is_switched_over_http(stand_in: RealtimeStandIn) -> None:

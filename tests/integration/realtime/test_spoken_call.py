@@ -25,6 +25,24 @@ async def test_a_spoken_question_calls_the_tool_and_its_result_is_spoken(stand_i
         assert [entry["phrase_id"] for entry in stand_in.heard.entries] == ["customer.invoice_number"]
 
 
+async def test_a_question_about_an_invoice_is_handed_over_and_the_specialist_introduces_itself(
+    stand_in: RealtimeStandIn,
+) -> None:
+    async with spoken(stand_in, generic_first=True) as call:
+        await call.utterances(1)
+        call.say("customer.ask_invoice")
+        await call.utterances(3)
+        call.say("customer.invoice_number")
+        await call.utterances(4)
+        assert [call.heard_at(number).phrase_id for number in range(4)] == [
+            "generic.greeting",
+            "generic.to_billing",
+            "billing.introduction",
+            "billing.invoice_found",
+        ]
+        assert [role for role, _ in call.texts] == ["assistant", "user", "assistant", "assistant", "user", "assistant"]
+
+
 async def test_another_result_of_the_tool_is_answered_with_another_sentence(stand_in: RealtimeStandIn) -> None:
     async with spoken(stand_in) as call:
         await call.utterances(1)

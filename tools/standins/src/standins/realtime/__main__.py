@@ -21,6 +21,7 @@ async def _run(stand_in: RealtimeStandIn) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with stand_in:
         print(stand_in.base_url, flush=True)
+        await stand_in.warm_up(stop)
         await stop.wait()
 
 
@@ -34,7 +35,7 @@ def main(
     try:
         misbehaviour = Misbehaviour.model_validate_json(misbehave)
     except ValidationError as wrong:
-        print(f"--misbehave: {wrong}", file=sys.stderr)
+        print(f"--misbehave: {wrong.errors()[0]['msg']}; see standins.realtime.Misbehaviour", file=sys.stderr)
         raise typer.Exit(2) from None
     try:
         asyncio.run(_run(RealtimeStandIn(port=port, dialogue=dialogue, misbehaviour=misbehaviour)))

@@ -16,6 +16,7 @@
 | GET  /health                             | it is up, with its open connections |
 """
 
+import asyncio
 import time
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +92,14 @@ class RealtimeStandIn:
         """Break the connections and stop."""
         self.drop()
         await self._runner.cleanup()
+
+    async def warm_up(self, stop: asyncio.Event) -> None:
+        """Decode all that agents can say, until told to stop: then the first reply is as quick as the next."""
+        for phrase in self._book.values():
+            if stop.is_set():
+                return
+            if phrase.role not in ("customer", "human"):
+                await asyncio.to_thread(lambda script: script.pieces, self._scripts.of((phrase,)))
 
     def drop(self) -> int:
         """Break every open connection; answers how many."""

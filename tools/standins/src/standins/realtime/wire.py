@@ -21,10 +21,9 @@ def new_id(kind: str) -> str:
 class BadEvent(Exception):
     """The client sent something the protocol does not allow; said to it as an `error` event."""
 
-    def __init__(self, message: str, *, code: str = "invalid_value", event_id: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str = "invalid_value") -> None:
         super().__init__(message)
         self.code = code
-        self.event_id = event_id
 
 
 class Connection:
@@ -78,11 +77,12 @@ class Connection:
             async for message in self._socket:
                 if message.type is not WSMsgType.TEXT:
                     continue
-                event: Event = orjson.loads(message.data)
+                event: Event = {}
                 try:
+                    event = read_event(message.data)
                     await handle(event)
                 except BadEvent as bad:
-                    await self.send_error(str(bad), code=bad.code, event_id=bad.event_id or event.get("event_id"))
+                    await self.send_error(str(bad), code=bad.code, event_id=event.get("event_id"))
             for task in self._tasks:
                 task.cancel()
         self._group = None
@@ -91,6 +91,21 @@ class Connection:
         """Tear the socket down without a closing handshake, as a broken network would."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def read_event(text: str) -> Event:
+    """One client event.
+
+    Raises:
+        BadEvent: it is not a JSON object.
+    """
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError as wrong:
+        raise BadEvent("The message is not JSON.", code="invalid_event") from wrong
+    if not isinstance(event, dict):
+        raise BadEvent("The message is not a JSON object.", code="invalid_event")
+    return event
 
 
 def merge(into: Event, changes: Mapping[str, Any]) -> None:
