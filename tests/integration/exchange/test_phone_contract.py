@@ -301,6 +301,7 @@ async def test_a_phone_on_hold_is_dropped_after_the_media_timeout(board: Board) 
         await customer.call("call-18")
         await ai.publish()
         await customer.wait_answered()
+        await wait_until(lambda: ai.statuses(f"sip_{CUSTOMER}")[-1:] == ["active"])
         held_at = time.monotonic()
         customer.hold()
         assert await customer.wait_hung_up() is not Ending.WE_HUNG_UP

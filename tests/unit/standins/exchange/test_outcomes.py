@@ -16,7 +16,13 @@ def test_a_refusal_carries_the_sip_status_in_its_metadata_and_in_its_details() -
     failure = outcomes.refused(486)
     assert failure.error.metadata["sip_status_code"] == "486"
     assert failure.error.metadata["sip_status"] == "Busy Here"
-    packed = Any.FromString(base64.b64decode(failure.error.metadata["error_details"]))
+    # What livekit-server v1.13.5 with livekit-sip v1.11.0 answered to a 486: {code, message, [SIPStatus]}.
+    assert failure.error.metadata["error_details"] == (
+        "CAgSKUlOVklURSBmYWlsZWQ6IHNpcCBzdGF0dXM6IDQ4NjogQnVzeSBIZXJlGjcKJXR5cGUuZ29vZ2xlYXBpcy5jb20vbGl2ZWtpdC5T"
+        "SVBTdGF0dXMSDgjmAxIJQnVzeSBIZXJl"
+    )
+    details = base64.b64decode(failure.error.metadata["error_details"])
+    packed = Any.FromString(details[-0x37:])
     status = proto.SIPStatus()
     assert packed.Unpack(status)
     assert (int(status.code), status.status) == (486, "Busy Here")

@@ -137,24 +137,56 @@ class DialFailure:
     reason: Reason.ValueType
 
 
-def refused(status: int, phrase: str = "", *, doing: str = "INVITE failed") -> DialFailure:
+#: These say "INVITE failed"; every other final response is called unexpected.
+_EXPECTED = frozenset({400, 404, 480, 486, 488})
+
+#: gRPC's numbers of the codes that a SIP status can become.
+_GRPC_NUMBERS: Mapping[str, int] = {
+    "unknown": 2,
+    "invalid_argument": 3,
+    "deadline_exceeded": 4,
+    "not_found": 5,
+    "permission_denied": 7,
+    "resource_exhausted": 8,
+    "failed_precondition": 9,
+    "aborted": 10,
+}
+
+
+def refused(status: int, phrase: str = "", *, doing: str = "") -> DialFailure:
     """The phone answered with a final SIP response."""
     phrase = phrase or phrase_of(status)
     if status in {401, 407}:  # the trunk has no credentials for whoever asks for them
-        error = TwirpError(
-            "failed_precondition", f"{_PREFIX}server required auth, but no username or password was provided"
-        )
-        return DialFailure(error, Reason.USER_REJECTED)
-    detail = AnyMessage()
-    # Any number may travel in an open enum, also one without a name.
-    detail.Pack(proto.SIPStatus(code=cast("proto.SIPStatusCode", status), status=phrase))
+        text = f"{_PREFIX}sip server required auth, but no username or password was provided"
+        return DialFailure(TwirpError("failed_precondition", text), Reason.USER_REJECTED)
+    doing = doing or ("INVITE failed" if status in _EXPECTED else "unexpected status from INVITE response")
+    code, text = code_of(status), f"{doing}: sip status: {status}: {phrase}"
     metadata = {
         "sip_status_code": str(status),
         "sip_status": phrase or str(status),
-        "error_details": base64.b64encode(detail.SerializeToString()).decode(),
+        "error_details": base64.b64encode(_rpc_status(code, text, status, phrase)).decode(),
     }
-    text = f"{_PREFIX}{doing}: sip status: {status}: {phrase}"
-    return DialFailure(TwirpError(code_of(status), text, metadata), reason_of(status))
+    return DialFailure(TwirpError(code, _PREFIX + text, metadata), reason_of(status))
+
+
+def _rpc_status(code: str, text: str, status: int, phrase: str) -> bytes:
+    """A serialised google.rpc.Status {1: code, 2: message, 3: details}, without the package that defines it."""
+    detail = AnyMessage()
+    # Any number may travel in an open enum, also one without a name.
+    detail.Pack(proto.SIPStatus(code=cast("proto.SIPStatusCode", status), status=phrase))
+    return b"\x08" + _varint(_GRPC_NUMBERS[code]) + _field(2, text.encode()) + _field(3, detail.SerializeToString())
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
 
 
 def timed_out() -> DialFailure:

@@ -21,7 +21,7 @@ from standins.exchange.outbound import Outbound
 from standins.exchange.outcomes import TwirpError
 from standins.exchange.transfer import transfer
 from standins.exchange.trunk_api import TrunkApi
-from standins.exchange.trunks import Directory
+from standins.exchange.trunks import Directory, invalid
 
 PREFIX = "/twirp/livekit.SIP/"
 
@@ -87,10 +87,11 @@ class SipApi:
         try:
             issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
             if issuer not in self._keys:
-                raise TwirpError("unauthenticated", "invalid API key")
+                raise web.HTTPUnauthorized(text="invalid API key")
             claims = api.TokenVerifier(issuer, self._keys[issuer]).verify(token)
         except jwt.InvalidTokenError as error:
-            raise TwirpError("unauthenticated", "invalid token") from error
+            # Not a Twirp error: livekit-server refuses such a token before it looks at the call.
+            raise web.HTTPUnauthorized(text="invalid authorization token") from error
         sip = claims.sip
         allowed = sip is not None and (sip.admin if grant is Grant.ADMIN else sip.call)
         if not allowed:
@@ -113,12 +114,14 @@ class SipApi:
         return info
 
     async def _transfer(self, request: proto.TransferSIPParticipantRequest, claims: api.access_token.Claims) -> Message:
+        if not request.room_name:
+            raise invalid("twirp error unknown: Missing room name")
         video = claims.video
         if video is None or not video.room_admin or video.room != request.room_name:
             raise TwirpError("unauthenticated", "permissions denied")
         call = self._find_call(request.room_name, request.participant_identity)
         if call is None:
-            raise TwirpError("not_found", "participant does not exist")
+            raise TwirpError("not_found", "twirp error unknown: participant does not exist")
         await transfer(call, request, self._crew)
         # livekit-server v1.13.5 answers nothing; newer clients read that as "transfer ongoing".
         return Empty()

@@ -145,6 +145,14 @@ def answer(call: SipCall, status: int) -> None:
     call.answer(op)
 
 
+def redirect(call: SipCall, direction: int) -> None:
+    """Send a re-INVITE that changes which ways sound goes."""
+    op = pj.CallOpParam(True)
+    op.opt.flag = pj.PJSUA_CALL_SET_MEDIA_DIR
+    op.opt.mediaDir.append(direction)
+    call.reinvite(op)
+
+
 def obey(order: dict[str, Any], port: int) -> None:
     """Carry out one command."""
     call = calls.get(str(order.get("id")))
@@ -182,11 +190,10 @@ def obey(order: dict[str, Any], port: int) -> None:
             while len(call.sound.frames) > MAX_QUEUED_FRAMES:
                 call.sound.frames.popleft()
         case "hold" if call is not None and call.isActive():
-            call.setHold(pj.CallOpParam())
+            # A held phone sends nothing at all; pjsua2's own hold would go on sending silence.
+            redirect(call, pj.PJMEDIA_DIR_NONE)
         case "resume" if call is not None and call.isActive():
-            op = pj.CallOpParam(True)
-            op.opt.flag = pj.PJSUA_CALL_UNHOLD
-            call.reinvite(op)
+            redirect(call, pj.PJMEDIA_DIR_ENCODING_DECODING)
         case "digits" if call is not None and call.isActive():
             call.dialDtmf(order["digits"])
         case _:
