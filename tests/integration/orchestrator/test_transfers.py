@@ -126,6 +126,28 @@ async def test_the_caller_hanging_up_stops_the_ringing_phone_at_once(here: Site)
     assert await here.kinds() == ["requested", "dialing", "ringing", "cancelled"]
 
 
+@pytest.mark.parametrize("head_start_s", [0.0, 0.02, 0.05])
+async def test_answering_and_hanging_up_at_once_has_one_outcome(here: Site, head_start_s: float) -> None:
+    """Whoever is first by the log wins; a person who comes too late is not left alone in the room."""
+    human = await here.phone("7001")
+    await here.customer_calls()
+    async with here.served():
+        await here.ask("billing-desk")
+        await here.until("ringing")
+        human.answer(head_start_s)
+        await here.customer_hangs_up()
+        await wait_until(lambda: not human.ringing)
+
+        async def over() -> bool:
+            return (await here.kinds())[-1] in ("connected", "cancelled")
+
+        await wait_until(over)
+        (outcome,) = [kind for kind in await here.kinds() if kind in ("connected", "cancelled")]
+        if outcome == "cancelled":
+            await wait_until(lambda: not human.in_call, within_s=5)
+    assert (await here.kinds())[-1] == outcome
+
+
 async def test_a_destination_that_is_not_listed_rings_nowhere(here: Site) -> None:
     human = await here.phone("7001")
     await here.customer_calls()

@@ -82,6 +82,10 @@ class FakeDialler:
         self.reachable = True
         #: Lose the answers of dials: the caller learns nothing of their ends.
         self.loses_answers = False
+        #: How long a leg takes to join its room.
+        self.join_s = 0.0
+        #: Legs that LiveKit does not list for a while, though they are there.
+        self.hidden = False
         self._gone: dict[str, asyncio.Event] = {}
         self._dials: set[asyncio.Task[int]] = set()
 
@@ -118,6 +122,7 @@ class FakeDialler:
         legs = self.rooms.setdefault(order.room, {})
         gone = self._gone.setdefault(order.identity, asyncio.Event())
         phone = self.phones.get(order.number)
+        await asyncio.sleep(self.join_s)
         legs[order.identity] = Leg(order.identity, LegStatus.DIALING, None)
         await asyncio.sleep(0)
         if phone is None:
@@ -145,14 +150,14 @@ class FakeDialler:
     async def legs(self, room: str) -> Legs:
         if not self.reachable:
             raise ExchangeUnreachable("LiveKit did not answer")
-        return dict(self.rooms.get(room, {}))
+        return {name: leg for name, leg in self.rooms.get(room, {}).items() if name == CUSTOMER or not self.hidden}
 
     async def remove(self, room: str, identity: str) -> None:
         if not self.reachable:
             raise ExchangeUnreachable("LiveKit did not answer")
         self.removed.append(identity)
-        self.rooms.get(room, {}).pop(identity, None)
-        self._gone.setdefault(identity, asyncio.Event()).set()
+        if self.rooms.get(room, {}).pop(identity, None) is not None:
+            self._gone.setdefault(identity, asyncio.Event()).set()
 
 
 @dataclass
@@ -187,7 +192,7 @@ class ShakyLog(InMemoryEventLog):
         self.before_append: list[Callable[[AnyEvent], EventData | None]] = []
 
     async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
-        if self.unavailable:
+        if self.unavailable and event.producer.startswith("transfer-orchestrator"):
             raise LogUnavailable("Redis cannot serve now")
         if self.before_append and event.producer.startswith("transfer-orchestrator"):
             intruder = self.before_append[0](event)

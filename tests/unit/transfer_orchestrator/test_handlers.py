@@ -1,6 +1,9 @@
 """Whole transfers on the log in memory, with a LiveKit that misbehaves on request."""
 
 import asyncio
+import inspect
+import random
+from collections.abc import Callable
 
 import pytest
 
@@ -23,7 +26,7 @@ from call_events.testing import AI, START
 from support.waiting import wait_until
 from transfer_orchestrator.domain.outcome import LegStatus
 from transfer_orchestrator.handlers import transfers as transfers_module
-from unit.transfer_orchestrator.fakes import CALL, CUSTOMER, DESK, LADDER, OUTCOMES, World
+from unit.transfer_orchestrator.fakes import CALL, CUSTOMER, DESK, LADDER, OUTCOMES, QUICK, World
 
 pytestmark = [pytest.mark.usefixtures("no_blocking"), pytest.mark.timeout(30)]
 
@@ -300,6 +303,70 @@ async def test_speech_during_the_transfer_does_not_disturb_it(world: World) -> N
     assert await outcomes(world) == ["connected"]
 
 
+async def test_a_phone_is_stopped_in_the_turn_in_which_the_caller_is_missed(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    await world.customer_leaves()
+    async with world.instance("b", consuming=False) as b:
+        await b.handle()
+        assert world.dialler.removed == [world.dialler.dialled[0].identity]
+        assert await outcomes(world) == ["cancelled"]
+
+
+async def test_a_caller_who_leaves_while_the_leg_is_still_joining_leaves_no_phone_ringing(world: World) -> None:
+    """The handler's order to remove the leg comes before the leg."""
+    await world.call_begins()
+    world.dialler.join_s = 0.05
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("dialing")
+        await world.customer_leaves()
+        await world.until("cancelled")
+        assert set(await world.dialler.legs(str(CALL))) == set()
+        await wait_until(lambda: world.dialler.phone("7001").times_rung)
+        await wait_until(lambda: not one.gauges.running)
+        assert set(await world.dialler.legs(str(CALL))) == set()
+
+
+async def test_a_dial_notices_the_callers_leaving_though_no_handler_comes(world: World) -> None:
+    """The lease of the call may be with a process that has just died."""
+    await world.call_begins()
+    async with world.instance(consuming=False) as one:
+        await world.ask()
+        await one.handle()
+        await world.until("ringing")
+        await world.customer_leaves()
+        await world.until("cancelled")
+        await wait_until(lambda: not one.gauges.running)
+    assert world.dialler.removed
+
+
+async def test_a_room_deleted_while_the_phone_rings_is_not_taken_for_no_answer(world: World) -> None:
+    """The worker deletes the room when the caller has gone, and may write so only after that."""
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.delete_room(str(CALL))
+        await asyncio.sleep(0.03)  # the API has told the dialler "canceled"
+        await world.write(LegLeft(identity=CUSTOMER, role=Role.CUSTOMER, reason="ROOM_DELETED"))
+        await world.until("cancelled")
+        await wait_until(lambda: not one.gauges.running)
+    assert await world.types() == ["requested", "dialing", "ringing", "cancelled"]
+
+
+async def test_a_leg_that_is_slow_to_join_is_waited_for(world: World) -> None:
+    await world.call_begins()
+    world.dialler.join_s = QUICK.absent * 3
+    world.dialler.phone("7001").answer()
+    async with world.instance():
+        await world.ask()
+        await world.until("connected")
+    assert await world.types() == ["requested", "dialing", "connected"]
+
+
 # -- when a process dies ----------------------------------------------------------------------------------------------
 
 
@@ -464,6 +531,120 @@ async def test_stopping_waits_for_a_dial_that_ends_within_the_grace(world: World
             world.dialler.phone("7001").answer()
         assert draining.result() == 0
     assert await outcomes(world) == ["connected"]
+
+
+@pytest.mark.parametrize("outage", [False, True])
+async def test_a_watcher_is_patient_with_a_leg_that_is_not_listed_for_a_while(world: World, outage: bool) -> None:
+    """After a restart of LiveKit its legs come back by themselves; one odd answer ends no attempt either."""
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    async with world.instance("b") as b:
+        await wait_until(lambda: b.gauges.running)
+        if outage:
+            world.dialler.reachable = False
+            await asyncio.sleep(QUICK.poll * 4)
+            world.dialler.reachable = True
+        world.dialler.hidden = True
+        await asyncio.sleep(QUICK.absent * (1.5 if outage else 0.5))
+        world.dialler.hidden = False
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert "attempt_failed" not in await world.types()
+
+
+async def test_a_refusal_heard_while_the_log_is_down_keeps_its_name(world: World) -> None:
+    await world.call_begins()
+    async with world.instance():
+        await world.ask()
+        await world.until("ringing")
+        world.log.unavailable = True
+        world.dialler.phone("7001").refuse(486)
+        await asyncio.sleep(0.05)
+        world.log.unavailable = False
+        failed = (await world.until("failed")).data
+    assert isinstance(failed, TransferFailed)
+    assert failed.outcome is DialOutcome.BUSY
+
+
+async def test_the_end_of_the_call_while_no_instance_lived_stops_the_phone_later(world: World) -> None:
+    await world.call_begins()
+    async with world.instance("a"):
+        await world.ask()
+        await world.until("ringing")
+    await world.write(CallEnded(ended_by=EndedBy.CUSTOMER, cause="CLIENT_INITIATED", duration_ms=1))
+    async with world.instance("b", consuming=False) as b:
+        progress = await b.handle()
+    assert world.dialler.removed == [world.dialler.dialled[0].identity]
+    assert progress.through == len(await world.log.read(CALL))
+
+
+async def test_an_instance_that_has_let_go_of_a_dial_does_not_dial_again(world: World) -> None:
+    await world.call_begins()
+    world.dialler.phone("7001").vanish()
+    async with world.instance("a", consuming=False) as a:
+        await world.ask()
+        await a.handle()
+        await wait_until(lambda: world.dialler.dialled)
+        assert await a.dials.drain(0) == 1
+        await wait_until(lambda: not a.gauges.running)
+        await a.handle()
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+    assert len(world.dialler.dialled) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_in_whatever_order_there_is_one_outcome_and_no_forgotten_phone(
+    world: World, seed: int
+) -> None:
+    """Callers leave, people answer or refuse, instances die, LiveKit and the log are out; all at seeded times."""
+    dice = random.Random(seed)
+    await world.call_begins()
+    first, second = world.dialler.phone("7003"), world.dialler.phone("7013")
+    world.dialler.join_s = dice.choice([0, 0.02])
+
+    async def later(act: Callable[[], object]) -> None:
+        await asyncio.sleep(dice.uniform(0, 0.25))
+        done = act()
+        if inspect.isawaitable(done):
+            await done
+
+    async def outage(what: object, name: str, *, bad: bool) -> None:
+        setattr(what, name, bad)
+        await asyncio.sleep(0.03)
+        setattr(what, name, not bad)
+
+    happenings: list[Callable[[], object]] = [
+        first.answer,
+        lambda: first.refuse(486),
+        second.answer,
+        world.customer_leaves,
+        lambda: outage(world.dialler, "reachable", bad=False),
+        lambda: outage(world.log, "unavailable", bad=True),
+    ]
+    await world.ask(LADDER.key)
+    async with asyncio.TaskGroup() as tasks:
+        for act in dice.sample(happenings, k=3):
+            tasks.create_task(later(act))
+        for name in ("a", "b"):
+            async with world.instance(name):
+                await asyncio.sleep(dice.uniform(0, 0.2))
+    async with world.instance("c") as last, world.instance("d") as other:
+
+        async def over() -> bool:
+            return bool(await outcomes(world)) and not last.gauges.running and not other.gauges.running
+
+        await wait_until(over, within_s=10)
+    (outcome,) = await outcomes(world)
+    people = {identity for identity in await world.dialler.legs(str(CALL)) if identity.startswith("human-")}
+    events = [e.data for e in await world.log.read(CALL)]
+    connected = {data.human.identity for data in events if isinstance(data, TransferConnected)}
+    assert people <= connected
+    assert (outcome == "connected") is bool(connected)
+    assert first.times_rung <= 1
+    assert second.times_rung <= 1
 
 
 # -- the consumer's side ----------------------------------------------------------------------------------------------
