@@ -164,6 +164,8 @@ async def test_each_refusal_has_its_error_and_its_reason_for_leaving(board: Boar
             assert (error.code, error.status, error.sip_status_code) == (code, http_status, status)
             assert error.sip_status
             assert error.message.startswith("twirp error unknown: ")
+            assert error.message.endswith(f": sip status: {status}: {error.sip_status}")
+            assert error.metadata["error_details"]
             await wait_until(lambda i=f"human-{status}": ai.left(i))
             assert (status, ai.left(f"human-{status}")) == (status, (reason, "ringing"))
             await human.wait_ringing_stopped()

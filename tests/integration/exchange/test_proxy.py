@@ -72,6 +72,20 @@ async def test_an_agent_worker_registers_through_the_exchange(exchange: Exchange
         assert offer.availability.job.room.name == "room-2"
 
 
+async def test_a_call_sends_the_agent_named_in_the_rule_to_its_room(board: Board) -> None:
+    await board.reprovision(agent_name="probe")
+    customer = await board.phones.phone("+15550001111")
+    headers = _bearer(board.media, video=api.VideoGrants(agent=True))
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{board.url}/agent", headers=headers) as socket:
+        register = agent_proto.RegisterWorkerRequest(type=agent_proto.JobType.JT_ROOM, agent_name="probe", version="1")
+        await socket.send_bytes(agent_proto.WorkerMessage(register=register).SerializeToString())
+        async with asyncio.timeout(5):
+            await socket.receive_bytes()
+            await customer.call("call-77")
+            offer = agent_proto.ServerMessage.FromString(await socket.receive_bytes())
+    assert (offer.availability.job.room.name, offer.availability.job.agent_name) == ("call-77", "probe")
+
+
 async def test_a_worker_without_the_grant_is_turned_away_as_the_server_does(exchange: Exchange, media: Media) -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:

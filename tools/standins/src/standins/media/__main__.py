@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import typer
 
 from standins.media.binaries import SERVER_VERSION, SIP_VERSION, find_livekit_server, find_livekit_sip
 from standins.media.errors import MediaError
+from standins.media.provision import provision
 from standins.media.server import Media
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
@@ -78,6 +80,10 @@ async def _up(directory: Path | None, *, sip: bool) -> int:
         typer.echo(f"export LIVEKIT_URL={media.url}")
         typer.echo(f"export LIVEKIT_API_KEY={media.api_key}")
         typer.echo(f"export LIVEKIT_API_SECRET={media.api_secret}")
+        if media.server is not None:  # trunks of a server that somebody else runs are not ours to change
+            password = secrets.token_urlsafe(12)
+            await provision(media.url, media.api_key, media.api_secret, username="callweave", password=password)
+            typer.echo(f"# trunks and the rule are set up; SIP user callweave, password {password}")
         if media.sip_address:
             typer.echo(f"# livekit-sip takes calls at {media.sip_address}")
         typer.echo(f"# logs are in {directory}; Ctrl-C stops everything", err=True)
