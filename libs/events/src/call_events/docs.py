@@ -85,7 +85,7 @@ def _catalogue() -> str:
 
 def _order(wire_type: str) -> tuple[str, int, str]:
     """Subjects together; within one the opening event first and the closing one last."""
-    return (wire_type.split(".")[0], {OPENING_TYPE: 0, CLOSING_TYPE: 2}.get(wire_type, 1), wire_type)
+    return (wire_type.split(".", maxsplit=1)[0], {OPENING_TYPE: 0, CLOSING_TYPE: 2}.get(wire_type, 1), wire_type)
 
 
 def _section(wire_type: str, schema: type[EventData]) -> str:

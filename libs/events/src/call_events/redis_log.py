@@ -8,7 +8,8 @@ also while that one is being repeated. Different calls never wait for each other
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -40,7 +41,7 @@ class RedisEventLog:
 
         Args:
             redis: a client with ``decode_responses`` off.
-            deadline_s: how long an append is repeated while Redis cannot serve; 0 = tried once.
+            deadline_s: how long everything but ``follow`` is asked again while Redis cannot serve; 0 = tried once.
             runner: share one with a consumer of the same process.
         """
         self._redis = redis
@@ -65,7 +66,7 @@ class RedisEventLog:
         self._turns[event.call] = (lock, waiting + 1)
         try:
             async with lock:
-                result, number = await self._repeat("append", (at.stream, at.dedupe, at.bell, at.live, at.worker), args)
+                result, number = await self._script("append", (at.stream, at.dedupe, at.bell, at.live, at.worker), args)
         finally:
             lock, waiting = self._turns[event.call]
             if waiting == 1:
@@ -85,10 +86,7 @@ class RedisEventLog:
         events: list[AnyEvent] = []
         while limit is None or len(events) < limit:
             count = _PAGE if limit is None else min(_PAGE, limit - len(events))
-            try:
-                page: Any = await self._redis.xrange(keys.call_keys(call).stream, f"0-{after + 1}", "+", count=count)
-            except (RedisError, OSError) as error:
-                raise translated(error) from error
+            page = await self._until_deadline(partial(self._page, call, after, count))
             events += decode_entries(call, page)
             if len(page) < count:
                 break
@@ -121,7 +119,7 @@ class RedisEventLog:
         Raises:
             LogUnavailable: Redis could not be asked within the deadline.
         """
-        answer = await self._repeat(
+        answer = await self._script(
             "own", (keys.call_keys(call).worker,), (worker, lease_ms, "" if epoch is None else epoch)
         )
         if answer[0] < 0:
@@ -134,28 +132,35 @@ class RedisEventLog:
         Raises:
             LogUnavailable: Redis cannot be asked.
         """
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for tag in keys.TAGS:
-                    pipe.zrange(keys.live(tag), 0, limit - 1, desc=True, withscores=True)
-                shards = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
+        shards = await self._until_deadline(lambda: self._newest(limit))
         found = sorted(((float(score), call.decode()) for shard in shards for call, score in shard), reverse=True)
         return [CallId(call) for _, call in found[:limit]]
 
-    async def _repeat(self, script: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        """Run a script that is safe to repeat, until it has answered or the deadline has passed."""
+    async def _page(self, call: CallId, after: int, count: int) -> Any:
+        return await self._redis.xrange(keys.call_keys(call).stream, f"0-{after + 1}", "+", count=count)
+
+    async def _newest(self, limit: int) -> Any:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for tag in keys.TAGS:
+                pipe.zrange(keys.live(tag), 0, limit - 1, desc=True, withscores=True)
+            return await pipe.execute()
+
+    async def _script(self, name: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        return await self._until_deadline(lambda: self._runner.run(name, at, args))
+
+    async def _until_deadline(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask what is safe to ask again, until there is an answer or the deadline has passed."""
         give_up = time.monotonic() + self._deadline_s
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                return await self._runner.run(script, at, args)
-            except LogUnavailable:
+                return await ask()
+            except (LogUnavailable, RedisError, OSError) as error:
+                unavailable = error if isinstance(error, LogUnavailable) else translated(error)
                 left = give_up - time.monotonic()
-                if left <= 0:
-                    metrics.APPENDS.labels("UNAVAILABLE").inc()
-                    raise
+                if not isinstance(unavailable, LogUnavailable) or left <= 0:
+                    metrics.UNAVAILABLE.inc()
+                    raise unavailable from error.__cause__ or error
                 await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter is no secret
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
 

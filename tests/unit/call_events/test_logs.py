@@ -1,0 +1,51 @@
+"""Log lines are safe by their keys."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from call_events.logs import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    import logging
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(*, allow_personal: bool = False, format: Literal["json", "console"] = "json", level: str = "info") -> str:
+    out = io.StringIO()
+    configure_logging("ccm-bridge", format=format, level=level, allow_personal=allow_personal, stream=out)
+    log = structlog.get_logger()
+    log.debug("quiet")
+    log.info(
+        "call.handled", call="c1", pii_text="secret", **{"pii.number": "secret"}, detail={"pii_name": "secret", "n": 1}
+    )
+    return out.getvalue()
+
+
+def test_a_line_is_json_without_personal_data() -> None:
+    line = json.loads(lines())
+
+    assert line.pop("timestamp")
+    assert line == {"event": "call.handled", "call": "c1", "detail": {"n": 1}, "level": "info", "service": "ccm-bridge"}
+
+
+def test_personal_data_stays_only_where_it_was_allowed() -> None:
+    assert "secret" in lines(allow_personal=True)
+    assert "secret" not in lines(format="console")
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    assert "quiet" not in lines()
+    assert "quiet" in lines(level="debug")
