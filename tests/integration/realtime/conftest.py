@@ -157,6 +157,7 @@ class Generic(Agent):
         Args:
             reason: Why.
         """
+        del reason
         return self._billing
 
 

@@ -31,10 +31,18 @@ DEGRADATIONS: dict[str, Degradation] = {
 }
 
 
+#: Opus takes its time to encode: all that people say and every fourth phrase of the agents must do.
+SLOW = {"Opus at 16 kbit/s", "G.711, then Opus"}
+SPREAD = [
+    *BOOK.of("customer", "human").values(),
+    *list(BOOK.of("generic", "sales", "support", "billing").values())[::4],
+]
+
+
 @pytest.mark.parametrize("name", DEGRADATIONS)
 def test_every_phrase_is_recognised_however_it_arrives(name: str) -> None:
     wrong = {}
-    for phrase in BOOK.values():
+    for phrase in SPREAD if name in SLOW else BOOK.values():
         heard = EAR.recognise(*DEGRADATIONS[name](phrase.pcm16k))
         if heard.phrase_id != phrase.id or not heard.complete or heard.text != phrase.text:
             wrong[phrase.id] = heard

@@ -37,8 +37,3 @@ def decode(source: Path | IO[bytes], wanted: int) -> Pcm:
             parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
         parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]
     return np.concatenate(parts).astype(np.int16, copy=False)
-
-
-def seconds(pcm: Pcm, rate: int) -> float:
-    """How long it lasts, seconds."""
-    return len(pcm) / rate
