@@ -1,7 +1,7 @@
 """A model provider of tones: enough of the realtime and transcription protocols to lead a call, steered by the test.
 
-Everybody "speaks" a tone. The provider hears which tone it was and looks the sentence up; the AI answers in tones of its own.
-So what a test hears is what was really sent, and nothing here can guess.
+Everybody "speaks" a tone. The provider hears which tone it was and looks the sentence up; the AI answers in tones of
+its own. So what a test hears is what was really sent, and nothing here can guess.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ class Connection:
         self.last = ""
         self.heard: Heard | None = None
         self.response: asyncio.Task[None] | None = None
-        self.cancelled: str | None = None
+        self.cancelled: bool = False
 
     async def send(self, event: dict[str, Any]) -> None:
         if not self.socket.closed:
@@ -153,7 +153,7 @@ class Connection:
                 about = extra.removeprefix(self.instructions).strip() or self.last
                 self.provider.spawn(self._respond(about, asked.get("metadata")))
             case "response.cancel":
-                self.cancelled = "now"
+                self.cancelled = True
             case _:
                 pass
 
@@ -164,7 +164,7 @@ class Connection:
             await self.send(
                 {"type": "input_audio_buffer.speech_started", "item_id": self.heard.item, "audio_start_ms": 0}
             )
-            self.cancelled = "now"
+            self.cancelled = True
         if self.heard is None:
             return
         if loud:
@@ -202,11 +202,11 @@ class Connection:
     async def _respond(self, about: str, metadata: Any) -> None:
         turns = self.provider.brain(self.instructions, about)
         response = self.provider.id("resp")
-        self.cancelled = None
+        self.cancelled = False
         await self.send({"type": "response.created", "response": {"id": response, "metadata": metadata}})
         for turn in turns:
             await self._turn(turn)
-        status = "cancelled" if self.cancelled else "completed"
+        status = ("completed", "cancelled")[self.cancelled]
         usage = {
             "input_tokens": 10, "output_tokens": 20, "total_tokens": 30,
             "input_token_details": {"text_tokens": 5, "audio_tokens": 5, "cached_tokens": 0},

@@ -205,8 +205,11 @@ class Legs(Protocol):
         """Wait until the customer's phone is through to us; ``False`` if they left or it took too long."""
         ...
 
-    def present(self, identity: str) -> bool:
-        """Whether that leg is in the room."""
+    async def joined(self, identity: str, within: float) -> bool:
+        """Whether that leg is in the room, or comes; ``False`` if it left or did not come in time.
+
+        The log may tell that somebody is connected before the room does.
+        """
         ...
 
     async def end_room(self) -> None:

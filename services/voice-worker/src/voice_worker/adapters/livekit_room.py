@@ -90,9 +90,16 @@ class LiveKitLegs:
                 return True
         return False
 
-    def present(self, identity: str) -> bool:
-        """Whether that leg is in the room, or may be back in a moment."""
-        return identity in self._room.remote_participants or identity in self._returning
+    async def joined(self, identity: str, within: float) -> bool:
+        """Whether that leg is in the room, may be back in a moment, or comes in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while identity not in self._room.remote_participants and identity not in self._returning:
+                    if identity in self._gone or self._ended:
+                        return False
+                    await self._change()
+                return True
+        return False
 
     async def frames(self, identity: str) -> AsyncIterator[rtc.AudioFrame]:
         """A leg's audio for as long as it is in the call; when its track is replaced the new one is taken."""

@@ -10,7 +10,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from livekit import rtc
 from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
+    APIError,
     ConversationItemAddedEvent,
     ErrorEvent,
     FunctionCall,
@@ -60,7 +61,7 @@ class ModelAccess:
     """Where the models are and which ones."""
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
     realtime_model: str
     stt_model: str
 
@@ -218,8 +219,11 @@ class RealtimeVoice:
         self.mute()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await session.aclose()
-                # After a fatal error the SDK ends the session without closing its room side (livekit-agents 1.8.9).
+                try:
+                    await session.aclose()
+                except APIError as error:
+                    # After a fatal error the SDK raises it again here and leaves its room side open (1.8.9).
+                    log.info("voice.closed_after_error", source=self._source, why=type(error).__name__)
                 if self._failed and self._room is not None:
                     await session.room_io.aclose()
         except TimeoutError:

@@ -65,8 +65,9 @@ class Stage:
         del leg, within
         return True
 
-    def present(self, identity: str) -> bool:
+    async def joined(self, identity: str, within: float) -> bool:
         """Whether that leg is there: the human until they leave."""
+        del within
         return identity == CUSTOMER or (self._human is not None and self._human.identity == identity)
 
     async def end_room(self) -> None:

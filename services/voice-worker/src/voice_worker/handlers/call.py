@@ -243,7 +243,7 @@ class Conductor:
             once=("transfer.completed", connected.transfer_id),
             correlation=connected.transfer_id,
         )
-        if not self._legs.present(human.identity):
+        if not await self._legs.joined(human.identity, self._limits.human_s):
             self.signal(HumanGone(identity=human.identity, reason="LEFT_AT_ONCE", at=self._clock.now()))
 
     async def _transfer_over(self, outcome: TransferFailed | TransferCancelled | TransferConnected) -> None:

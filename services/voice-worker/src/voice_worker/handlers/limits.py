@@ -11,6 +11,8 @@ class Limits:
     customer_s: float = 30.0
     #: For the customer's phone to be through to us.
     answer_s: float = 120.0
+    #: For a human's leg to be seen in the room after the log has told that it is connected.
+    human_s: float = 5.0
     #: For the log before the first word; after that the call goes on and the log is asked again.
     ask_log_s: float = 1.0
     #: For a text after its speech has ended, when the recogniser is about to be closed.
