@@ -31,7 +31,8 @@ _WARP = 0.15
 _MISSING_START, _MISSING_END = 8, 6
 #: How much longer than its phrase the sound may last.
 _LONGEST = 1.35
-_CANDIDATES = 4
+#: Phrases worth a closer look: so many, and not further behind the best than this.
+_CANDIDATES, _BEHIND = 4, 0.08
 #: The first frames (0.6 s) choose the phrases worth a whole alignment.
 _OPENING, _SHORTLIST = 30, 24
 _FAR = np.float32(1e6)
@@ -167,7 +168,8 @@ class Ear:
 
 
 def _top(scores: Features) -> list[int]:
-    return [int(n) for n in np.argsort(scores)[::-1][:_CANDIDATES]]
+    best = [int(n) for n in np.argsort(scores)[::-1][:_CANDIDATES]]
+    return [n for n in best if scores[n] >= scores[best[0]] - _BEHIND]
 
 
 def _quality(match: _Match) -> float:
