@@ -41,6 +41,7 @@ def watchers_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler's own patience, cut short like ``QUICK``."""
     monkeypatch.setattr(transfers_module, "RENEWAL", transfers_module.RENEWAL / 20)
     monkeypatch.setattr(transfers_module, "FRESH", transfers_module.FRESH / 20)
+    monkeypatch.setattr(transfers_module, "JOINING", transfers_module.JOINING / 20)
     monkeypatch.setattr(transfers_module, "ROOM_RETRY", transfers_module.ROOM_RETRY / 100)
     monkeypatch.setattr(transfers_module, "ROOM_PATIENCE", transfers_module.ROOM_PATIENCE / 100)
 
@@ -202,9 +203,7 @@ async def test_the_end_of_the_call_stops_the_ringing_phone_though_nothing_can_be
         await world.write(CallEnded(ended_by=EndedBy.CUSTOMER, cause="CLIENT_INITIATED", duration_ms=1))
         await wait_until(lambda: world.dialler.removed)
         await wait_until(lambda: not one.gauges.running)
-        progress = await one.handle()
-    assert progress.wake_at is None
-    assert progress.through == len(await world.log.read(CALL))
+        await wait_until(lambda: world.cursor == 5 and world.wake_at is None, what="the call is finished")
     assert await world.types() == ["requested", "dialing", "ringing"]
 
 
@@ -533,6 +532,27 @@ async def test_stopping_waits_for_a_dial_that_ends_within_the_grace(world: World
     assert await outcomes(world) == ["connected"]
 
 
+async def test_a_leg_that_joins_after_its_dialler_has_died_and_its_caller_has_left_is_put_out(world: World) -> None:
+    await world.call_begins()
+    world.dialler.join_s = 0.05
+    async with world.instance("a", consuming=False) as a:
+        await world.ask()
+        await a.handle()
+        await wait_until(lambda: world.dialler.dialled)
+    await world.customer_leaves()
+    async with world.instance("b"):
+        await world.until("cancelled")
+        assert not world.dialler.phone("7001").times_rung
+        await wait_until(lambda: world.dialler.phone("7001").times_rung)
+
+        async def silent() -> bool:
+            return not await world.dialler.legs(str(CALL))
+
+        await wait_until(silent, within_s=2)
+        await wait_until(lambda: world.cursor == world.seen)
+        assert world.wake_at is None
+
+
 @pytest.mark.parametrize("outage", [False, True])
 async def test_a_watcher_is_patient_with_a_leg_that_is_not_listed_for_a_while(world: World, outage: bool) -> None:
     """After a restart of LiveKit its legs come back by themselves; one odd answer ends no attempt either."""
@@ -574,10 +594,9 @@ async def test_the_end_of_the_call_while_no_instance_lived_stops_the_phone_later
         await world.ask()
         await world.until("ringing")
     await world.write(CallEnded(ended_by=EndedBy.CUSTOMER, cause="CLIENT_INITIATED", duration_ms=1))
-    async with world.instance("b", consuming=False) as b:
-        progress = await b.handle()
-    assert world.dialler.removed == [world.dialler.dialled[0].identity]
-    assert progress.through == len(await world.log.read(CALL))
+    async with world.instance("b"):
+        await wait_until(lambda: world.cursor == 5 and world.wake_at is None, what="the call is finished")
+    assert set(world.dialler.removed) == {world.dialler.dialled[0].identity}
 
 
 async def test_an_instance_that_has_let_go_of_a_dial_does_not_dial_again(world: World) -> None:

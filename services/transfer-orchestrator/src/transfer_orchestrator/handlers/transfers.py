@@ -34,6 +34,9 @@ FRESH = timedelta(seconds=1.5)
 #: While the room, or the caller in it, cannot be seen: asked again after the first, given up after the second.
 ROOM_RETRY = timedelta(seconds=1)
 ROOM_PATIENCE = timedelta(seconds=15)
+#: A leg may join its room so long after ``transfer.dialing``: a phone stopped before that is stopped once more after
+#: it, for the order to remove the leg may have come before the leg, and its dialler may have died.
+JOINING = timedelta(seconds=3)
 #: The longest a phone whose target has left the configuration is watched.
 _UNKNOWN_RING_SECONDS = 60
 _REMEMBERED = 1024
@@ -78,11 +81,14 @@ class Transfers:
             if seq > view.cursor:
                 log.warning("transfer.strange_event", seq=seq)
         wakes: list[datetime] = []
+        held: list[int] = []
         for transfer_id in tuple(state.transfers):
             state, wake = await self._advance(view, state, transfer_id)
             if wake is not None:
                 wakes.append(wake)
-        held = [t.requested_seq - 1 for t in state.transfers.values() if t.open]
+                if (closed := state.transfers[transfer_id].closed_seq) is not None:
+                    held.append(closed - 1)
+        held += [t.requested_seq - 1 for t in state.transfers.values() if t.open]
         through = max(view.cursor, min([tail, *held]))
         if wakes:
             return Progress(through=through, wake_at=min(wakes))
@@ -97,7 +103,7 @@ class Transfers:
                 return state, None
             case Stop():
                 if transfer.closed_seq is not None and transfer.closed_seq > view.cursor:
-                    await self._stop(state, step.attempt)
+                    return state, await self._stop(state, step.attempt)
                 return state, None
             case Write():
                 return await self._write_end(view, state, transfer_id)
@@ -114,16 +120,20 @@ class Transfers:
         state = (await self._recorder.record(view.call, state, still_so)).state
         dangling = state.transfers[transfer_id].dangling
         if dangling is not None:
-            await self._stop(state, dangling)
+            return state, await self._stop(state, dangling)
         return state, self._soon() if state.transfers[transfer_id].open else None
 
-    async def _stop(self, state: CallState, attempt: Attempt) -> None:
-        """Stop a phone that rings for nobody. The log says already that the transfer is over."""
+    async def _stop(self, state: CallState, attempt: Attempt) -> datetime | None:
+        """Stop a phone that rings for nobody, and tell when to do so again. The log says already that it is over."""
         if attempt.dial_id in self._stopped or state.room is None:
-            return
+            return None
+        joins_until = attempt.began_at + JOINING
+        again = joins_until if self._clock.now() < joins_until else None
         await self._dialler.remove(state.room, attempt.identity)
-        _remember(self._stopped, attempt.dial_id)
         log.info("transfer.phone_stopped", dial_id=attempt.dial_id)
+        if again is None:
+            _remember(self._stopped, attempt.dial_id)
+        return again
 
     async def _dial(
         self, view: CallView, state: CallState, transfer: Transfer, step: Dial
