@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
+
 from call_events import keys
 from call_events.claims import Claim, FencedError, Held, Refusal
 from call_events.ports import Receipt
 from call_events.testing import speaking, started
-from redis.asyncio import Redis
 from support.log_model import CALLS, GROUP, Mutate, Schedule
 
 STEPS = 60

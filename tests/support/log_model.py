@@ -1,7 +1,7 @@
 """Random schedules against the scripts on a real server, with every promise of the log checked after every step.
 
-The clock of the scripts is ours: the line that asks for TIME reads a hash instead. The model knows what was accepted and who
-may commit; everything else is read back from the server. One seed is one schedule.
+The clock of the scripts is ours: the line that asks for TIME reads a hash instead. The model knows what was accepted
+and who may commit; everything else is read back from the server. One seed is one schedule.
 """
 
 import random
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from redis.asyncio import Redis
 
 from call_events import keys, scripts
 from call_events.claims import Claim, FencedError, GroupClaims, Held, Refusal, read_receipt
@@ -18,7 +20,6 @@ from call_events.ports import AnyEvent, Receipt
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
 from call_events.testing import ended, speaking, started
-from redis.asyncio import Redis
 
 GROUP = "g"
 LEASE_MS = 1000
@@ -92,7 +93,7 @@ class Schedule:
         await self.set_clock()
 
     async def run(self, steps: int) -> None:
-        """Play the schedule, check after every step, then let everything come to rest and check that nothing is left."""
+        """Play the schedule with a check after every step; then let all come to rest and check that nothing is left."""
         await self.start()
         for _ in range(steps):
             operation = self.dice.choice(_OPERATIONS)
@@ -123,6 +124,10 @@ class Schedule:
         try:
             answer = await self.log.append(event, expected_tail=expected, epoch=epoch)
         except AppendRefused as refusal:
+            refused: type[AppendRefused] | None = type(refusal)
+        else:
+            refused = None
+        if refused is not None:
             want: type[AppendRefused] = (
                 CallClosed
                 if model.closed
@@ -133,7 +138,7 @@ class Schedule:
                 else TailMoved
             )
             assert known is None, "I3: a repeat must be a duplicate"
-            assert type(refusal) is want, f"I3: {type(refusal).__name__} instead of {want.__name__}"
+            assert refused is want, f"I3: {refused.__name__} instead of {want.__name__}"
             assert want is not TailMoved or expected not in {None, tail}, "I3: refused for no reason"
             return
         if known is not None:
@@ -194,7 +199,7 @@ class Schedule:
         assert claim.epoch > model.epoch, "I8: a claim has a higher epoch than every claim before"
         model.epoch = claim.epoch
         worker.held[call] = Held(call, token, epoch=claim.epoch, cursor=claim.cursor)
-        self.given(worker, call, claim.cursor, [entry[0] for entry in claim.entries], fresh=True)
+        self.given(worker, call, claim.cursor, [entry[0] for entry in claim.entries])
 
     async def commit(self, worker: Worker | None = None, *, finish: bool = False) -> None:
         picked = self.pick(worker)
@@ -361,8 +366,8 @@ class Schedule:
                 behind.append(call)
         return behind or ([CALLS[0]] if left[0]["pending"] else [])
 
-    def given(self, worker: Worker, call: CallId, after: int, ids: list[bytes], *, fresh: bool = False) -> None:
-        """Events were handed to a handler: I5, the first time each is handled follows the first time of the one before."""
+    def given(self, worker: Worker, call: CallId, after: int, ids: list[bytes]) -> None:
+        """Events were handed to a handler. I5: the first time of each follows the first time of the one before."""
         model = self.calls[call]
         places = [int(one[2:]) for one in ids]
         assert places == list(range(after + 1, after + 1 + len(places))), "I5: events come in order, without gaps"

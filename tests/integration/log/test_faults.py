@@ -1,7 +1,6 @@
 """The log and its consumers when something dies, forgets or gets lost. Real server, real processes, real signals."""
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -51,7 +50,7 @@ async def everything(view: CallView) -> Progress:
 
 
 async def worker_process(url: str, name: str) -> asyncio.subprocess.Process:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "support.log_worker", url, name, "1"),
         env=environment,

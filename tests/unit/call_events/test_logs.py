@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,8 +14,6 @@ from call_events.logs import configure_logging
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    import logging
-
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -23,9 +22,9 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
-def lines(*, allow_personal: bool = False, format: Literal["json", "console"] = "json", level: str = "info") -> str:
+def lines(*, allow_personal: bool = False, style: Literal["json", "console"] = "json", level: str = "info") -> str:
     out = io.StringIO()
-    configure_logging("ccm-bridge", format=format, level=level, allow_personal=allow_personal, stream=out)
+    configure_logging("ccm-bridge", format=style, level=level, allow_personal=allow_personal, stream=out)
     log = structlog.get_logger()
     log.debug("quiet")
     log.info(
@@ -43,7 +42,7 @@ def test_a_line_is_json_without_personal_data() -> None:
 
 def test_personal_data_stays_only_where_it_was_allowed() -> None:
     assert "secret" in lines(allow_personal=True)
-    assert "secret" not in lines(format="console")
+    assert "secret" not in lines(style="console")
 
 
 def test_lines_below_the_level_are_not_written() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from typing import Any
 
+import aiohttp
 import pytest
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -103,8 +104,6 @@ def test_a_signal_becomes_a_stop_and_a_clean_exit(which: signal.Signals) -> None
 
 
 async def test_health_tells_the_truth_and_metrics_are_served() -> None:
-    import aiohttp
-
     checks: dict[str, str | bool] = {"redis": True, "worker": "w1"}
     async with HealthServer("127.0.0.1", 0, lambda: checks) as server, aiohttp.ClientSession() as client:
         base = f"http://127.0.0.1:{server.port}"

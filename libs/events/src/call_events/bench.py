@@ -67,7 +67,7 @@ async def append_rate(redis_url: str, seconds: float) -> dict[str, float]:
 
 
 async def consume_rate(redis_url: str, events: int, calls: int) -> dict[str, float]:
-    """Events per second that one consumer with an idle handler takes from a backlog of ``events`` over ``calls`` calls."""
+    """Events per second that one consumer with an idle handler takes from a backlog over so many calls."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     async with connect(redis_url) as redis:
         log = RedisEventLog(redis)

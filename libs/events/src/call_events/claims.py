@@ -1,7 +1,7 @@
 """One group's claims on calls: the typed face of claim, commit, park, renew, release, ring and wake.
 
-A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's *epoch* is the
-fence: commit, park, renew and release of an older epoch change nothing and say so.
+A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's *epoch*
+is the fence: commit, park, renew and release of an older epoch change nothing and say so.
 """
 
 import asyncio
@@ -187,7 +187,10 @@ class GroupClaims:
 
 
 def receipt_args(receipts: Sequence[Receipt]) -> list[Arg]:
-    """The receipts as commit.lua and park.lua read them: how many, then place, dead-letter reason or '', JSON for each."""
+    """The receipts as commit.lua and park.lua read them.
+
+    How many, then place, dead-letter reason or '', JSON for each.
+    """
     args: list[Arg] = [len(receipts)]
     for receipt in receipts:
         why = str(receipt.detail.get("reason", REFUSED)) if receipt.outcome == REFUSED else ""

@@ -1,24 +1,25 @@
 """The loop every consumer runs: read doorbells, claim calls, ask the handler, commit, and stop well.
 
-**How it fits together.** The truth about a call is its stream and, per group, a cursor. Doorbells are only hints that a call
-has something to do: they may be lost, doubled or late, and nothing breaks. Any worker may take any call:
+**How it fits together.** The truth about a call is its stream and, per group, a cursor. Doorbells are only hints that
+a call has something to do: they may be lost, doubled or late, and nothing breaks. Any worker may take any call:
 
     read        one blocking XREADGROUP over all doorbell streams gives tokens (token = one pending doorbell)
     claim       token → lease with a new epoch + the events after the cursor; refused if another worker holds the call
     ask         the handler is given the whole call and says how far it got (``Progress``)
-    commit      one script: fence by epoch, compare-and-set of the cursor, receipts, wake; it returns newer events (ask again)
-                or releases the call and acknowledges its tokens. "Is there more?" and "let go" are one atom, so no event
-                that comes in between is ever forgotten
+    commit      one script: fence by epoch, compare-and-set of the cursor, receipts, wake; it returns newer events (ask
+                again) or releases the call and acknowledges its tokens. "Is there more?" and "let go" are one atom, so
+                no event that comes in between is ever forgotten
 
-**What keeps it going.** A lease that is not renewed runs out; its token stays pending and XAUTOCLAIM gives it to another
-worker. A handler that waits for a time leaves a *wake*: any worker rings when it is due. A sweeper rings for calls whose
-doorbell got lost. So a killed worker delays only the calls it had in hand, for one lease.
+**What keeps it going.** A lease that is not renewed runs out; its token stays pending and XAUTOCLAIM gives it to
+another worker. A handler that waits for a time leaves a *wake*: any worker rings when it is due. A sweeper rings for
+calls whose doorbell got lost. So a killed worker delays only the calls it had in hand, for one lease.
 
-**What a handler must bear.** The same events may be given twice (a worker was paused, or died between its effect and its
-commit), never out of order. ``event.id`` is the key by which the outside world recognises a repeat.
+**What a handler must bear.** The same events may be given twice (a worker was paused, or died between its effect and
+its commit), never out of order. ``event.id`` is the key by which the outside world recognises a repeat.
 
-**Clocks.** Leases and wakes are judged by the server's clock only. A wake is named by the handler's clock: hosts keep time
-(NTP), or wakes are off by the difference. This process's monotonic clock is used to stop early, never to go on longer.
+**Clocks.** Leases and wakes are judged by the server's clock only. A wake is named by the handler's clock: hosts keep
+time (NTP), or wakes are off by the difference. This process's monotonic clock is used to stop early, never to go on
+longer.
 """
 
 import asyncio

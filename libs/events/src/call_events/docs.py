@@ -21,11 +21,11 @@ _HEAD = """# Events
 
 <!-- Generated from libs/events/src/call_events/catalogue by `./dev docs`; do not edit. -->
 
-Every event is a CloudEvents 1.0 JSON object in the one field `e` of an entry of its call's stream. The entry's id is the
-place in the call (`0-7` is number 7). Around `data` stand `specversion`, `id` (the idempotency key, all the way to CCM),
-`source` (`/calls/<call id>`), `type`, `subject` (the call id), `time`, `datacontenttype`, `dataschema`, `producer`, and
-where known `causationid`, `correlationid` and `traceparent`. Published schemas are not edited: a changed meaning is a new
-version, and old ones are lifted on reading.
+Every event is a CloudEvents 1.0 JSON object in the one field `e` of an entry of its call's stream. The entry's id is
+the place in the call (`0-7` is number 7). Around `data` stand `specversion`, `id` (the idempotency key, all the way
+to CCM), `source` (`/calls/<call id>`), `type`, `subject` (the call id), `time`, `datacontenttype`, `dataschema`,
+`producer`, and where known `causationid`, `correlationid` and `traceparent`. Published schemas are not edited: a
+changed meaning is a new version, and old ones are lifted on reading.
 """
 
 
@@ -112,14 +112,11 @@ def _type(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
         return f"list of {_type(arguments[0])}"
-    if origin is dict:
-        return "object"
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return ", ".join(f"`{value}`" for value in annotation)
-    if isinstance(annotation, type) and issubclass(annotation, EventData):
+    if origin is dict or _parts(annotation):
         return "object"
-    named = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    return named.get(annotation, "time" if "Aware" in str(annotation) or "datetime" in str(annotation) else "any")
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "time")
 
 
 def _parts(annotation: Any) -> list[type[EventData]]:

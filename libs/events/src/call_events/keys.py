@@ -1,13 +1,14 @@
 """Where everything lies in Redis.
 
-All keys of one call carry the same hash tag ``{s}``, so that one script may touch them on a Cluster. ``s`` is one of sixteen
-fixed tags, chosen so that the sixteen slots spread evenly over 1 to 8 masters. Sixteen and the tags are written once to
-``cc:layout`` and compared at every start: a process with another layout would look for calls where they are not.
+All keys of one call carry the same hash tag ``{s}``, so that one script may touch them on a Cluster. ``s`` is one of
+sixteen fixed tags, chosen so that the sixteen slots spread evenly over 1 to 8 masters. Sixteen and the tags are
+written once to ``cc:layout`` and compared at every start: a process with another layout would look for calls where
+they are not.
 
     cc:{s}:c:<call>          STREAM  the truth: ids 0-1 … 0-N, one field e = CloudEvent JSON
     cc:{s}:d:<call>          HASH    event id -> place; '#closed' -> last place
     cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call
-    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, att: cursor and lease of one group on one call
+    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, att: one group's cursor and lease on a call
     cc:{s}:r:<group>:<call>  STREAM  receipts of one group for one call, one field r = JSON
     cc:{s}:bell              STREAM  doorbell {c: call, n: place}; every group reads it
     cc:{s}:live              ZSET    call -> opened at, seconds

@@ -1,7 +1,7 @@
 """Logging, set up once as a process starts.
 
-Personal data may only stand under keys that begin with ``pii.`` or ``pii_``; one processor drops those unless the process
-was told to keep them. So a log line is safe by its keys, not by everybody's care.
+Personal data may only stand under keys that begin with ``pii.`` or ``pii_``; one processor drops those unless the
+process was told to keep them. So a log line is safe by its keys, not by everybody's care.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Sends scripts in batches: all that one turn of the event loop wants goes to the server in one pipeline.
 
-A single awaited ``EVALSHA`` through redis-py costs the process 110 to 180 µs, the server 12. Gathered, the same call costs
-about 30 µs. Nobody waits for a batch to fill: a batch is what has come up while the loop turned once, or while the batches
-before it were on their way.
+A single awaited ``EVALSHA`` through redis-py costs the process 110 to 180 µs, the server 12. Gathered, the same call
+costs about 30 µs. Nobody waits for a batch to fill: a batch is what has come up while the loop turned once, or while
+the batches before it were on their way.
 
 Two batches may be on their way at once, so **order is the caller's business**: whoever needs B after A awaits A first.
 """
@@ -60,7 +60,7 @@ _PASSING_TEXTS = (
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same command may succeed later without anybody mending it by hand, or after an operator mends Redis."""
+    """Whether the same command may succeed later, by itself or after somebody has mended Redis."""
     return isinstance(error, _PASSING_ERRORS) or (
         isinstance(error, ResponseError) and str(error).startswith(_PASSING_TEXTS)
     )
@@ -106,7 +106,7 @@ class ScriptRunner:
         if not self._queue or not self._free_lanes:
             return
         self._free_lanes -= 1
-        lane = asyncio.create_task(self._drain(), name="script-lane")  # noqa: TID251 - ends with the queue; held in _lanes
+        lane = asyncio.create_task(self._drain(), name="script-lane")  # noqa: TID251 - held below; ends with the queue
         self._lanes.add(lane)
         lane.add_done_callback(self._lanes.discard)
 
@@ -149,8 +149,8 @@ class ScriptRunner:
     async def _execute(self, batch: list[_Item], *, by_text: bool) -> list[Any]:
         """A pipeline on a connection of the client's pool.
 
-        redis-py's own pipeline packs commands in Python, which alone costs twice what all the rest here does; hiredis packs
-        them at once. Everything else (TLS, passwords, Sentinel, time-outs) stays the client's.
+        redis-py's own pipeline packs commands in Python, which alone costs twice what all the rest here does; hiredis
+        packs them at once. Everything else (TLS, passwords, Sentinel, time-outs) stays the client's.
         """
         packed = b"".join(_packed(item, by_text=by_text) for item in batch)
         pool: Any = self._redis.connection_pool

@@ -1,7 +1,7 @@
 """The Lua scripts of the log: every change of a call is one of them, whole or not at all.
 
-They lie beside this module as files with their contract in the first lines. They are sent by digest (``EVALSHA``); a server
-that does not know one (fresh, restarted, flushed, or a slot's new home) answers NOSCRIPT and gets the text.
+They lie beside this module as files with their contract in the first lines. They are sent by digest (``EVALSHA``); a
+server that does not know one (fresh, restarted, flushed, or a slot's new home) answers NOSCRIPT and gets the text.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """How a service starts: settings or one clear line, exit codes, a signal that becomes a stop.
 
-Exit codes: 0 stopped as told, 1 a fault of ours (with a traceback), 2 a setting it cannot start with, 3 something it needs
-cannot be reached. For 2 and 3 there is exactly one line on standard error, which names the setting and the mend.
+Exit codes: 0 stopped as told, 1 a fault of ours (with a traceback), 2 a setting it cannot start with, 3 something it
+needs cannot be reached. For 2 and 3 there is exactly one line on standard error, which names the setting and the
+mend.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """What handlers are given: the events and receipts of the calls in hand, kept between claims.
 
-A call stream never changes, it only grows, so what was read once need not be read again. Receipts are written only by the
-group's holder: they are still right if nobody else has claimed the call since, which the epoch tells (one claim, one step).
+A call stream never changes, it only grows, so what was read once need not be read again. Receipts are written only by
+the group's holder: they are still right if nobody else has claimed the call since, which the epoch tells (one claim,
+one step).
 """
 
 from collections import OrderedDict

@@ -10,7 +10,10 @@ Work = Callable[[Held], Awaitable[None]]
 
 
 def is_told_to_end() -> bool:
-    """Whether this task has been cancelled. Endless loops ask: redis-py may answer a cancelled read as if nothing was."""
+    """Whether this task has been cancelled.
+
+    Endless loops ask: redis-py may answer a cancelled read as if nothing was.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
