@@ -4,6 +4,7 @@ Exit code 0 only if everything that was promised about the call held.
 """
 
 import asyncio
+import logging
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
 from call_events.errors import CallEventsError
@@ -28,6 +30,7 @@ from standins.stack.stack import Options, Stack
 RUN = Path(".run")
 #: After call.ended CCM has its last messages in no time, unless a transcript is late: then the bridge waits up to 5 s.
 DELIVERY_DEADLINE_S = 15.0
+_EXPECTED = (MediaError, PhoneError, CallEventsError, TimeoutError)
 ENDED_DEADLINE_S = 30.0
 
 
@@ -162,11 +165,23 @@ async def _until_interrupted(console: Console) -> int:
 
 def main() -> int:
     """Run; what can be expected to go wrong is one line on stderr."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logging.getLogger("livekit").setLevel(logging.ERROR)  # a peer connection closed at hang-up is no news
     try:
         return asyncio.run(_until_interrupted(Console(highlight=False, soft_wrap=True)))
-    except (MediaError, PhoneError, CallEventsError, TimeoutError) as error:
+    except _EXPECTED as error:
+        return _told([error])
+    except ExceptionGroup as group:
+        expected, rest = group.split(_EXPECTED)
+        if rest is not None or expected is None:
+            raise
+        return _told(expected.exceptions)
+
+
+def _told(errors: Sequence[BaseException]) -> int:
+    for error in errors:
         print(f"demo: {str(error) or 'somebody waited in vain'}; the logs are under {RUN}", file=sys.stderr)
-        return 1
+    return 1
 
 
 if __name__ == "__main__":
