@@ -175,6 +175,10 @@ class GroupClaims:
         args = (held.epoch, self._group, self._worker, held.token)
         return bool(await self._runner.run("release", (at.state, at.bell), args))
 
+    async def leave(self, tag: str) -> bool:
+        """Take this worker off a shard's list; false = something is pending under its name, and it stays."""
+        return bool(await self._runner.run("forget", (keys.bell(tag),), (self._group, self._worker)))
+
     async def ring(self, call: CallId) -> bool:
         """Ring for a call that has something to do and no doorbell that would tell (the sweeper)."""
         at = keys.group_keys(self._group, call)

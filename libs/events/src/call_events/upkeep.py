@@ -148,9 +148,8 @@ class Upkeep:
                 pending = await self._redis.xpending_range(bell, self._group, "-", "+", _PAGE * 10, self._worker)
                 if tokens := self._ids(pending):
                     await self._redis.xclaim(bell, self._group, self._worker, 0, tokens, idle=_LONG_AGO_MS, justid=True)
-                else:
-                    await self._redis.xgroup_delconsumer(bell, self._group, self._worker)
-        except (RedisError, OSError) as error:  # they become idle by themselves, one lease later
+                await self._claims.leave(tag)
+        except (LogUnavailable, RedisError, OSError) as error:  # they become idle by themselves, one lease later
             log.warning("consumer.cannot_hand_back", group=self._group, error=f"{type(error).__name__}: {error}")
 
     @staticmethod
