@@ -213,6 +213,7 @@ async def test_removing_the_leg_stops_the_ringing_and_ends_the_dial(board: Board
     async with board.client("call-11") as ai, asyncio.TaskGroup() as group:
         dial = group.create_task(_outcome(board.dial(HUMAN, "call-11", "human-1", ringing_s=30)))
         await human.wait_ringing()
+        await wait_until(lambda: ai.statuses("human-1")[-1:] == ["ringing"])
         if means == "remove":
             remove = room_proto.RoomParticipantIdentity(room="call-11", identity="human-1")
             await board.livekit.room.remove_participant(remove)

@@ -28,6 +28,8 @@ GAP_S = 0.12
 SOUND_RMS = 150.0
 
 _OURSELVES = "ourselves"
+#: Frames in a second.
+_SECOND = RATE // FRAME
 
 
 @dataclass
@@ -93,23 +95,41 @@ class Recording:
 
     def sounds(self, after: float | None = None) -> list[tuple[float, float]]:
         """Monotonic (start, end) of each 20 ms that held sound, in order."""
-        first = 0 if after is None else max(0, self._index(after))
-        pcm = self._heard.pcm(first).astype(np.float64)
-        count = len(pcm) // FRAME
-        levels = np.sqrt(np.mean(pcm[: count * FRAME].reshape(count, FRAME) ** 2, axis=1)) if count else np.zeros(0)
-        start = self.began_at + first / RATE
-        step = FRAME / RATE
-        return [(start + index * step, start + (index + 1) * step) for index in np.flatnonzero(levels > SOUND_RMS)]
+        first = self._first_frame(after)
+        return [self._times(first + index) for index in self._loud(first, self._heard.length // FRAME)]
 
     def first_sound(self, after: float | None = None) -> float | None:
         """Monotonic time of the first sound heard (after a time); None if there was none."""
-        sounds = self.sounds(after)
-        return sounds[0][0] if sounds else None
+        end = self._heard.length // FRAME
+        for first in range(self._first_frame(after), end, _SECOND):
+            loud = self._loud(first, min(first + _SECOND, end))
+            if len(loud):
+                return self._times(first + int(loud[0]))[0]
+        return None
 
     def last_sound(self, after: float | None = None) -> float | None:
-        """Monotonic time at which the last sound ended; None if there was none."""
-        sounds = self.sounds(after)
-        return sounds[-1][1] if sounds else None
+        """Monotonic time at which the last sound ended; None if there was none.
+
+        Looks from the end backwards: whoever waits for silence asks this many times a second.
+        """
+        start = self._first_frame(after)
+        for last in range(self._heard.length // FRAME, start, -_SECOND):
+            first = max(start, last - _SECOND)
+            loud = self._loud(first, last)
+            if len(loud):
+                return self._times(first + int(loud[-1]))[1]
+        return None
+
+    def _first_frame(self, after: float | None) -> int:
+        return 0 if after is None else max(0, -(-self._index(after) // FRAME))
+
+    def _times(self, frame: int) -> tuple[float, float]:
+        return self.began_at + frame * FRAME / RATE, self.began_at + (frame + 1) * FRAME / RATE
+
+    def _loud(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Which of the frames from `first` to `last` hold sound, counted from `first`."""
+        pcm = self._heard.pcm(first * FRAME, last * FRAME).astype(np.float64)
+        return np.flatnonzero(np.sqrt(np.mean(pcm.reshape(-1, FRAME) ** 2, axis=1)) > SOUND_RMS)
 
     def silent_for(self) -> float:
         """Seconds since the last sound was heard (since the start, if there was none)."""
