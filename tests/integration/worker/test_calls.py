@@ -26,6 +26,7 @@ from call_events.catalogue import (
 )
 from integration.worker.world import (
     ANOTHER,
+    BOTH,
     BYE,
     EVERYTHING,
     HELLO_MARIA,
@@ -111,6 +112,18 @@ async def test_agents_hand_over_with_the_context_and_use_their_tools(world: Worl
         used = await line.until(UsageRecorded)
         assert (used.agent, used.model) == ("generic", "gpt-realtime")
         assert used.output_tokens > 0
+
+
+async def test_two_handoffs_in_one_breath_become_one(world: World) -> None:
+    """The SDK drops both without a word; the caller would wait for ever."""
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        await line.caller.say(BOTH)
+        await line.said("Billing here.")
+        handed = await line.of(AgentHandedOff)
+        assert len(handed) == 1
+        tools = {data.name: data.outcome for data in await line.of(ToolCalled)}
+        assert sorted(tools.values()) == ["ok", "refused"]
 
 
 async def test_a_caller_who_interrupts_is_heard_and_the_rest_is_not_claimed_to_be_said(world: World) -> None:

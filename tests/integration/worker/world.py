@@ -46,8 +46,9 @@ SENTENCES = {
     1000: "Hello, this is Maria",
     1100: "Hello Maria",
     1200: "And another thing",
+    1300: "Sales and billing please",
 }
-INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER = SENTENCES
+INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER, BOTH = SENTENCES
 LONG = "This is a long story that goes on and on until somebody stops it."
 
 
@@ -62,6 +63,10 @@ def brain(instructions: str, about: str) -> tuple[Turn, ...]:
         ("tool: The call is being put through", (Say("Putting you through.", 0.5),)),
         ("tool: The call ends now", (Say("Goodbye then.", 0.5),)),
         (SENTENCES[INVOICE], (Call("hand_over_to_billing", {"reason": "an invoice"}),)),
+        (
+            SENTENCES[BOTH],
+            (Call("hand_over_to_billing", {"reason": "both"}), Call("hand_over_to_sales", {"reason": "both"})),
+        ),
         (SENTENCES[NUMBER], (Call("find_invoice", {"invoice_number": "1042"}),)),
         (SENTENCES[EVERYTHING], (Say(LONG, 6.0),)),
         (SENTENCES[BYE], (Call("end_call", {"reason": "done"}),)),

@@ -7,6 +7,11 @@ from call_events.catalogue import TransferCancelled, TransferConnected, Transfer
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The customer's phone is through to us."""
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerGone:
     """The customer's leg is gone for good."""
 
@@ -60,4 +65,7 @@ class Stranded:
     """Nobody has spoken to the caller for too long, and nobody will."""
 
 
-Signal = CustomerGone | HumanGone | RoomGone | TransferOutcome | VoiceLost | GoodbyeAsked | OwnershipLost | Stranded
+#: What the call's table decides about.
+Action = CustomerGone | HumanGone | RoomGone | TransferOutcome | VoiceLost | GoodbyeAsked | OwnershipLost | Stranded
+
+Signal = Answered | Action

@@ -63,12 +63,12 @@ async def check_livekit(options: ServerOptions) -> None:
         ):
             await client.room.list_rooms(api.ListRoomsRequest())
     except api.TwirpError as error:
-        if error.code in (api.TwirpErrorCode.UNAUTHENTICATED, api.TwirpErrorCode.PERMISSION_DENIED):
+        if error.status in (401, 403):
             raise BadSetting(
-                f"LIVEKIT_API_KEY, LIVEKIT_API_SECRET: livekit-server at {url} refuses them ({error.code}); "
+                f"LIVEKIT_API_KEY, LIVEKIT_API_SECRET: livekit-server at {url} refuses them (HTTP {error.status}); "
                 "use a pair from its configuration"
             ) from None
-        raise CannotReach(f"LIVEKIT_URL: livekit-server at {url} answers {error.code}; see its log") from None
+        raise CannotReach(f"LIVEKIT_URL: livekit-server at {url} answers HTTP {error.status}; see its log") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         why = type(error).__name__
         raise CannotReach(f"LIVEKIT_URL: {url} cannot be reached ({why}); start livekit-server or correct it") from None

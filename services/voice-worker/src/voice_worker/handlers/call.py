@@ -29,6 +29,8 @@ from call_events.ports import AnyEvent, EventLog
 from voice_worker.domain.call import OpenTransfer, Phase, SessionState, Step
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import (
+    Action,
+    Answered,
     CustomerGone,
     GoodbyeAsked,
     HumanGone,
@@ -133,6 +135,7 @@ class Conductor:
                         ("renew", self._emitter.keep_owning()),
                         ("outcomes", self._follow(len(before))),
                         ("patience", self._patience()),
+                        ("answer", self._await_answer(leg)),
                     )
                 ]
                 try:
@@ -174,21 +177,20 @@ class Conductor:
 
     async def _live(self, leg: CustomerLeg, group: asyncio.TaskGroup, *, resumed: bool) -> None:
         await self._speak(self._profile.first_agent)
-        if await self._legs.answered(leg, self._limits.answer_s):
-            joined = LegJoined(identity=leg.identity, role=Role.CUSTOMER, sip_call_id=leg.sip_call_id)
-            self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", leg.identity))
-            self._floor.tell("Go on where the conversation stopped." if resumed else self._profile.greeting)
-        else:
-            self.signal(CustomerGone(reason="NOT_ANSWERED", at=self._clock.now()))
         while self._state.phase is not Phase.ENDED:
             signal = await self._inbox.get()
             try:
-                await self._act(signal, group)
+                if isinstance(signal, Answered):
+                    joined = LegJoined(identity=leg.identity, role=Role.CUSTOMER, sip_call_id=leg.sip_call_id)
+                    self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", leg.identity))
+                    self._floor.tell("Go on where the conversation stopped." if resumed else self._profile.greeting)
+                else:
+                    await self._act(signal, group)
             except IllegalMove as refused:
                 log.warning("call.illegal_move", signal=type(signal).__name__, why=str(refused))
 
     def _act(  # noqa: PLR0911 - one return for each kind of signal
-        self, signal: Signal, group: asyncio.TaskGroup
+        self, signal: Action, group: asyncio.TaskGroup
     ) -> Coroutine[Any, Any, None]:
         match signal:
             case CustomerGone():
@@ -313,6 +315,12 @@ class Conductor:
         self._emitter.emit(CallEnded(ended_by=by, cause=cause, duration_ms=duration), at=at, once=("call.ended",))
 
     # Beside the call -------------------------------------------------------------------------------------------------
+
+    async def _await_answer(self, leg: CustomerLeg) -> None:
+        if await self._legs.answered(leg, self._limits.answer_s):
+            self.signal(Answered())
+        else:
+            self.signal(CustomerGone(reason="NOT_ANSWERED", at=self._clock.now()))
 
     async def _follow(self, after: int) -> None:
         """Hear from the call's own stream what became of the transfer."""
