@@ -74,7 +74,7 @@ class ScriptRunner:
         redis: Redis,
         *,
         load: Callable[[str], scripts.Script] = scripts.load,
-        max_batch: int = 256,
+        max_batch: int = 128,
         lanes: int = 2,
     ) -> None:
         self._redis = redis
