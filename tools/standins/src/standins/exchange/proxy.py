@@ -61,10 +61,13 @@ class Proxy:
             response = web.StreamResponse(
                 status=answer.status, reason=answer.reason, headers=_passed_on(answer.headers)
             )
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            try:
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
+            except ConnectionResetError:
+                pass  # whoever asked has gone (a poll cancelled at an answer, a process stopped): nobody to tell
             return response
 
     async def _websocket(self, request: web.Request, target: URL) -> web.StreamResponse:

@@ -32,9 +32,21 @@ class ChildProcess:
     """One program with its output in a log file; an async context manager that stops it."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
     ) -> None:
+        """
+        Args:
+            patience_s: how long it may take to stop after one SIGTERM; None for a program that, like livekit-server,
+                leaves at once only when it is told twice.
+        """
         self.name = name
+        self._patience_s = patience_s
         self.log = log
         self._arguments = list(arguments)
         self._environment = environment
@@ -66,11 +78,14 @@ class ChildProcess:
         await self.stop()
 
     async def stop(self) -> None:
-        """SIGTERM twice (livekit-server leaves at once on the second), then SIGKILL; idempotent."""
+        """SIGTERM, a second one unless it was given patience, then SIGKILL; idempotent."""
         process = self._process
         if process is None:
             return
-        for order, patience_s in ((signal.SIGTERM, 0.3), (signal.SIGTERM, STOP_DEADLINE_S), (signal.SIGKILL, 10.0)):
+        orders = [(signal.SIGTERM, self._patience_s or 0.3), (signal.SIGKILL, 10.0)]
+        if self._patience_s is None:
+            orders.insert(1, (signal.SIGTERM, STOP_DEADLINE_S))
+        for order, patience_s in orders:
             if process.returncode is not None:
                 return
             process.send_signal(order)

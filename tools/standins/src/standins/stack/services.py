@@ -11,6 +11,8 @@ from standins.media.processes import ChildProcess
 
 #: The voice worker imports the agents SDK (3-4 s of one core) and warms processes before it can take a call.
 START_DEADLINE_S = 60.0
+#: More than the longest budget a service has for what it has in hand.
+STOP_DEADLINE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ class Service:
         environment |= settings
         environment |= {f"{program.prefix}HTTP_HOST": "127.0.0.1", f"{program.prefix}HTTP_PORT": str(self.port)}
         self.process = ChildProcess(
-            program.module, [sys.executable, "-m", program.module], log=log, environment=environment
+            program.module,
+            [sys.executable, "-m", program.module],
+            log=log,
+            environment=environment,
+            patience_s=STOP_DEADLINE_S,
         )
 
     @property

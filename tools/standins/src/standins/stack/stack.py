@@ -27,7 +27,7 @@ from standins.exchange import Exchange
 from standins.media import Media, provision
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
-from standins.phones import ExchangePhones, Phones
+from standins.phones import ExchangePhones, Phones, SipPhones
 from standins.stack.services import ALL, Program, Service
 
 MODEL_DEADLINE_S = 30.0
@@ -150,8 +150,6 @@ class Stack:
         )
 
     async def _use_sip_phones(self, sip_address: str, password: str) -> None:
-        from standins.phones.sip_phone import SipPhones  # noqa: PLC0415 - pjsua2 is needed only where livekit-sip is
-
         self.exchange = None
         self.livekit_url = self.media.url
         sip = SipPhones(sip_address, directory=self.directory, username=SWITCH_USER, password=password)
@@ -161,7 +159,7 @@ class Stack:
             self.livekit_url,
             self.media.api_key,
             self.media.api_secret,
-            outbound_address=phones.switch_address,
+            outbound_address=phones.address,
             username=SWITCH_USER,
             password=password,
         )
