@@ -174,6 +174,10 @@ class RealtimeVoice:
             return
         self._muted = True
         self._owed = self._session.agent_state == "speaking"
+        # Interrupting takes a few turns of the loop to reach the audio; the track is silent at once.
+        for publication in self._room.local_participant.track_publications.values() if self._room else ():
+            if isinstance(publication.track, rtc.LocalAudioTrack):
+                publication.track.mute()
         with contextlib.suppress(RuntimeError):  # raised when the session has no activity (any more): it is silent then
             self._session.interrupt(force=True)
         if self._session.output.audio is not None:

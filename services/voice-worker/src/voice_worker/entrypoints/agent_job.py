@@ -24,7 +24,9 @@ async def answer(job: JobContext, run_call: RunCall) -> None:
         log.warning("job.refused", why=str(error), mend="let the dispatch rule name the room after the call")
         job.shutdown("bad room name")
         return
+    log.debug("job.started", call=call)
     await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+    log.debug("job.connected", call=call)
     try:
         await run_call(call, job.room, job.api)
     except CustomerNeverCame as error:

@@ -119,10 +119,12 @@ class Conductor:
         """
         with structlog.contextvars.bound_contextvars(call=self._call):
             leg = await self._legs.customer(self._limits.customer_s)
+            log.debug("call.customer_found")
             note_customer(self._state, leg)
             before = await take_call(self._events, self._emitter, self._call, self._limits.ask_log_s)
             if before is None:
                 return
+            log.debug("call.taken")
             self._prepare(before)
             if not before:
                 opening = call_started(self._call, leg, self._profile, self._producer)
@@ -177,10 +179,12 @@ class Conductor:
 
     async def _live(self, leg: CustomerLeg, group: asyncio.TaskGroup, *, resumed: bool) -> None:
         await self._speak(self._profile.first_agent)
+        log.debug("call.voice_started")
         while self._state.phase is not Phase.ENDED:
             signal = await self._inbox.get()
             try:
                 if isinstance(signal, Answered):
+                    log.debug("call.answered")
                     joined = LegJoined(identity=leg.identity, role=Role.CUSTOMER, sip_call_id=leg.sip_call_id)
                     self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", leg.identity))
                     self._floor.tell("Go on where the conversation stopped." if resumed else self._profile.greeting)

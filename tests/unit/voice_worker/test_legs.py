@@ -1,0 +1,193 @@
+"""Who is in the room: what the switch told of the customer, who really left, and who only vanished for a moment."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from livekit import api, rtc
+
+from support.waiting import wait_until
+from voice_worker.adapters.livekit_room import LiveKitLegs
+from voice_worker.domain.signals import CustomerGone, HumanGone, RoomGone, Signal
+from voice_worker.errors import CustomerNeverCame
+
+SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+STANDARD = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+
+
+@dataclass
+class FakeParticipant:
+    identity: str
+    kind: int = SIP
+    attributes: dict[str, str] = field(default_factory=dict)
+    disconnect_reason: int | None = None
+    track_publications: dict[str, Any] = field(default_factory=dict)
+
+
+class FakeRoom:
+    name = "call-1"
+
+    def __init__(self) -> None:
+        self.remote_participants: dict[str, FakeParticipant] = {}
+        self.local_participant = FakeParticipant("agent")
+        self._listeners: dict[str, Callable[..., None]] = {}
+
+    def on(self, what: str, listener: Callable[..., None]) -> None:
+        self._listeners[what] = listener
+
+    def joins(self, participant: FakeParticipant) -> None:
+        self.remote_participants[participant.identity] = participant
+        self._listeners["participant_connected"](participant)
+
+    def changes(self, participant: FakeParticipant, **attributes: str) -> None:
+        participant.attributes.update({name.replace("_", "."): value for name, value in attributes.items()})
+        self._listeners["participant_attributes_changed"](attributes, participant)
+
+    def leaves(self, participant: FakeParticipant, reason: int | None) -> None:
+        del self.remote_participants[participant.identity]
+        participant.disconnect_reason = reason
+        self._listeners["participant_disconnected"](participant)
+
+    def closes(self, reason: int) -> None:
+        self._listeners["disconnected"](reason)
+
+
+@pytest.fixture
+async def room() -> FakeRoom:
+    return FakeRoom()
+
+
+@pytest.fixture
+async def signals() -> list[Signal]:
+    return []
+
+
+@pytest.fixture
+async def legs(room: FakeRoom, signals: list[Signal]) -> LiveKitLegs:
+    made = LiveKitLegs(cast("rtc.Room", room), cast("api.LiveKitAPI", None), rejoin_s=0.05)
+    made.watch(signals.append, lambda _identity, _sid: None)
+    return made
+
+
+def phone(**attributes: str) -> FakeParticipant:
+    return FakeParticipant("sip_1", attributes={name.replace("_", "."): value for name, value in attributes.items()})
+
+
+async def test_the_customer_is_the_telephone_that_is_no_human_agent(room: FakeRoom, legs: LiveKitLegs) -> None:
+    room.joins(FakeParticipant("supervisor", kind=STANDARD))
+    room.joins(FakeParticipant("human-1"))
+    room.joins(phone())
+    assert (await legs.customer(1)).identity == "sip_1"
+
+
+async def test_a_job_without_a_caller_gives_up(legs: LiveKitLegs) -> None:
+    with pytest.raises(CustomerNeverCame, match="nobody joined room call-1"):
+        await legs.customer(0.02)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "number", "dialled"),
+    [
+        ({"call.ani": "+491", "sip.phoneNumber": "+492", "call.dnis": "8001"}, "+491", "8001"),
+        ({"sip.phoneNumber": "+492", "sip.trunkPhoneNumber": "call-1"}, "+492", "call-1"),
+        ({}, None, None),
+    ],
+)
+async def test_numbers_come_from_the_best_source_there_is(
+    room: FakeRoom, legs: LiveKitLegs, attributes: dict[str, str], number: str | None, dialled: str | None
+) -> None:
+    room.joins(FakeParticipant("sip_1", attributes=attributes))
+    leg = await legs.customer(1)
+    assert (leg.number, leg.dialled_number) == (number, dialled)
+
+
+async def test_a_call_without_a_dispatch_rule_was_dialled_by_us(room: FakeRoom, legs: LiveKitLegs) -> None:
+    room.joins(FakeParticipant("sip_1", attributes={"sip.callID": "SCL_1"}))
+    assert (await legs.customer(1)).direction == "outbound"
+
+
+async def test_a_ringing_phone_is_waited_for(room: FakeRoom, legs: LiveKitLegs) -> None:
+    caller = FakeParticipant("sip_1", attributes={"sip.callStatus": "ringing"})
+    room.joins(caller)
+    leg = await legs.customer(1)
+    assert not await legs.answered(leg, 0.02)
+    room.changes(caller, sip_callStatus="active")
+    assert await legs.answered(leg, 1)
+
+
+async def test_a_phone_that_hangs_up_while_ringing_is_not_waited_for(room: FakeRoom, legs: LiveKitLegs) -> None:
+    caller = FakeParticipant("sip_1", attributes={"sip.callStatus": "ringing"})
+    room.joins(caller)
+    leg = await legs.customer(1)
+    room.leaves(caller, rtc.DisconnectReason.CLIENT_INITIATED)
+    assert not await legs.answered(leg, 30)
+
+
+async def test_a_caller_who_hangs_up_is_gone_at_once(room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]) -> None:
+    caller = phone()
+    room.joins(caller)
+    await legs.customer(1)
+    room.leaves(caller, rtc.DisconnectReason.CLIENT_INITIATED)
+    assert [(type(one), getattr(one, "reason", "")) for one in signals] == [(CustomerGone, "CLIENT_INITIATED")]
+
+
+async def test_a_caller_who_vanishes_may_come_back(room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]) -> None:
+    """After a restart of livekit-server legs rejoin by themselves, and their status is ``ringing`` again: it lies."""
+    caller = FakeParticipant("sip_1", attributes={"sip.callStatus": "active"})
+    room.joins(caller)
+    leg = await legs.customer(1)
+    room.leaves(caller, None)
+    assert await legs.joined("sip_1", 0)
+    room.joins(FakeParticipant("sip_1", attributes={"sip.callStatus": "ringing"}))
+    await asyncio.sleep(0.1)
+    assert signals == []
+    assert await legs.answered(leg, 1)
+
+
+async def test_a_caller_who_does_not_come_back_is_gone(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    caller = phone()
+    room.joins(caller)
+    await legs.customer(1)
+    room.leaves(caller, None)
+    await wait_until(lambda: signals)
+    assert isinstance(signals[0], CustomerGone)
+    assert signals[0].reason == "VANISHED"
+
+
+async def test_the_customer_of_the_call_is_not_mistaken_for_a_human(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    human = FakeParticipant("human-7")
+    room.joins(phone())
+    room.joins(human)
+    await legs.customer(1)
+    room.leaves(human, rtc.DisconnectReason.USER_REJECTED)
+    assert isinstance(signals[0], HumanGone)
+    assert (signals[0].identity, signals[0].reason) == ("human-7", "USER_REJECTED")
+
+
+async def test_a_human_whom_the_log_knows_first_is_waited_for(room: FakeRoom, legs: LiveKitLegs) -> None:
+    assert not await legs.joined("human-7", 0.02)
+    async with asyncio.TaskGroup() as group:
+        coming = group.create_task(legs.joined("human-7", 2))
+        await asyncio.sleep(0)
+        room.joins(FakeParticipant("human-7"))
+    assert coming.result()
+
+
+async def test_a_human_who_has_left_already_is_not_waited_for(room: FakeRoom, legs: LiveKitLegs) -> None:
+    human = FakeParticipant("human-7")
+    room.joins(human)
+    room.leaves(human, rtc.DisconnectReason.CLIENT_INITIATED)
+    assert not await legs.joined("human-7", 30)
+
+
+async def test_a_room_that_is_closed_is_told(room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]) -> None:
+    assert legs.identity == "agent"
+    room.closes(rtc.DisconnectReason.ROOM_DELETED)
+    assert isinstance(signals[0], RoomGone)
+    assert signals[0].reason == "ROOM_DELETED"
