@@ -1,0 +1,45 @@
+"""A livekit-server that dies and comes back takes the legs along for some seconds; the call goes on with one AI."""
+
+import os
+import signal
+
+import pytest
+
+from call_events.catalogue import CallEnded, CallStarted
+from integration.worker.world import ANOTHER, SENTENCES, World
+from support.waiting import wait_until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.media, pytest.mark.timeout(180)]
+
+
+async def test_a_call_survives_a_restart_of_livekit_server(world: World) -> None:
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        server = world.media.server
+        assert server is not None
+        os.kill(server.pid, signal.SIGKILL)
+        await wait_until(lambda: not server.running)
+        await server.__aenter__()  # the same configuration on the same port
+        # Both come back by themselves within seconds; nobody is told that anybody left.
+        await wait_until(
+            lambda: (
+                line.caller.room.isconnected()
+                and any(one.track_publications for one in line.caller.room.remote_participants.values())
+            ),
+            within_s=40,
+            what="caller and agent are in the room again",
+        )
+        for _ in range(5):
+            await line.caller.say(ANOTHER)
+            try:
+                await line.said(SENTENCES[ANOTHER], within_s=4)
+                break
+            except AssertionError:
+                continue
+        await line.said("Yes?")
+        assert not await line.of(CallEnded)
+        assert len(await line.of(CallStarted)) == 1
+        await line.caller.hang_up()
+        over = await line.until(CallEnded, within_s=30)
+        assert over.cause in ("CLIENT_INITIATED", "VANISHED", "ROOM_CLOSED")
+    assert not await line.unfinished()
