@@ -1,4 +1,4 @@
-"""What a job process does before its first call, so that no call waits for it (measured, docs/performance.md)."""
+"""What a job process does before its first call, so that no call waits for it."""
 
 import functools
 import ssl
