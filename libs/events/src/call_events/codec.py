@@ -48,8 +48,8 @@ def decode(raw: bytes | str, *, seq: int = 0) -> Event[EventData]:
         seq: the place in the call, from the stream entry's id.
 
     Raises:
-        BadEvent: it is not JSON, lacks a field of the frame, or its data is not of the shape its type promises. The text
-            names the field and never repeats a value: values are personal data.
+        BadEvent: it is not JSON, lacks a field of the frame, or its data is not of the shape its type promises. The
+            text names the field and never repeats a value: values are personal data.
     """
     try:
         wire = orjson.loads(raw)

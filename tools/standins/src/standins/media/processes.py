@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 
+from call_events.children import bound_to_us
 from standins.media.errors import MediaError
-
-#: Runs before the program and becomes it. prctl(PR_SET_PDEATHSIG = 1) makes the kernel send SIGKILL when the parent
-#: dies; SIGKILL because livekit-server waits for its rooms to empty on SIGTERM. A launcher rather than preexec_fn:
-#: forking a process with native media threads and then running Python in the child can deadlock.
-_LAUNCHER = (
-    "import ctypes, os, signal, sys\n"
-    "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
-    "if os.getppid() != int(sys.argv[1]): sys.exit('the parent died')\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
 
 STOP_DEADLINE_S = 3.0
 POLL_S = 0.02
@@ -66,7 +55,7 @@ class ChildProcess:
     async def __aenter__(self) -> ChildProcess:
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *self._arguments,
+                *bound_to_us(self._arguments),
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                 env=None if self._environment is None else dict(self._environment),
             )  # fmt: skip
