@@ -48,3 +48,25 @@ def test_personal_data_stays_only_where_it_was_allowed() -> None:
 def test_lines_below_the_level_are_not_written() -> None:
     assert "quiet" not in lines()
     assert "quiet" in lines(level="debug")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("library", [False, True])
+def test_a_traceback_does_not_show_what_the_variables_held(style: Literal["json", "console"], library: bool) -> None:
+    out = io.StringIO()
+    configure_logging("voice-worker", format=style, level="info", stream=out)
+
+    def transcribe() -> None:
+        transcript = " ".join(["my number is", *["five"] * 3])
+        raise ValueError(f"{len(transcript)} characters")
+
+    try:
+        transcribe()
+    except ValueError:
+        if library:
+            logging.getLogger("livekit.agents").exception("failed")
+        else:
+            structlog.get_logger().exception("speech.failed")
+
+    assert "transcribe" in out.getvalue(), "the traceback itself must be there"
+    assert "five five five" not in out.getvalue()

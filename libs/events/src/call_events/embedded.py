@@ -125,7 +125,8 @@ class EmbeddedRedis:
         async with Redis(host="127.0.0.1", port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
             while time.monotonic() < give_up and self._process.poll() is None:
                 with contextlib.suppress(RedisError, OSError):
-                    if (await client.info("server"))["process_id"] == self._process.pid:  # not somebody else's server
+                    ours = (await client.info("server"))["process_id"] == self._process.pid
+                    if ours and await client.ping():  # somebody else's server is not ours; one that still loads says so
                         return
                 await asyncio.sleep(0.01)
         raise LogUnavailable(f"nothing answered on port {port}")

@@ -20,6 +20,8 @@ from callweave.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
+TABLE_WIDTH = 200
+
 #: Kind of a timeline line → how it looks on a terminal.
 COLOURS = {
     "call": "bold",
@@ -46,10 +48,13 @@ def calls(
         return
     table = Table(box=None, pad_edge=False)
     for column in ("call", "started", "lasted", "state", "owner", "agent", "events", "utterances", "transfers"):
-        table.add_column(column, justify="right" if column in {"lasted", "events", "utterances"} else "left")
+        table.add_column(
+            column, justify="right" if column in {"lasted", "events", "utterances"} else "left", no_wrap=True
+        )
     for state in states:
         table.add_row(*_row(state))
-    Console().print(table if states else "no calls in this log")
+    # A table that is squeezed into the window cuts the very id one looks for: let the terminal wrap.
+    Console(width=TABLE_WIDTH).print(table if states else "no calls in this log")
 
 
 @app.command()
@@ -107,13 +112,13 @@ def _row(state: CallState) -> tuple[str, ...]:
     return (
         str(state.call),
         state.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if state.started_at else "?",
-        f"{state.duration_s:.1f} s" if state.duration_s is not None else "",
-        "ended" if state.ended else "open",
-        str(state.owner or ""),
+        f"{state.duration_ms / 1000:.1f} s" if state.duration_ms is not None else "",
+        "open" if state.is_open else "ended",
+        str(state.owner),
         state.agent or "",
-        str(state.tail),
+        str(state.seq),
         str(len(state.utterances)),
-        ", ".join(str(t.status) for t in state.transfers),
+        ", ".join(str(t.stage) for t in state.transfers),
     )
 
 
