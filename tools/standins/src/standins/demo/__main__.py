@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import structlog
 from rich.console import Console
 
@@ -65,8 +66,15 @@ async def demo(console: Console) -> int:
             silent_at=_last_sound_before(customer, connected_until),
         )
         recordings = _save(directory, customer, human)
+        messages = _save_messages(directory, stack, call)
     print_report(
-        console, events=events, deliveries=deliveries, findings=findings, measured=measured, recordings=recordings
+        console,
+        events=events,
+        deliveries=deliveries,
+        findings=findings,
+        measured=measured,
+        recordings=recordings,
+        messages=messages,
     )
     return _conclude(screen, findings, call)
 
@@ -138,6 +146,16 @@ def _save(directory: Path, customer: Phone, human: Phone) -> list[Path]:
     customer.recording.save(paths[0])
     human.recording.save(paths[1])
     return paths
+
+
+def _save_messages(directory: Path, stack: Stack, call: CallId) -> Path | None:
+    """What CCM got, message by message, for whoever wants to read the JSON."""
+    if stack.ccm is None:
+        return None
+    path = directory / "ccm-messages.json"
+    messages = [arrival.message for arrival in stack.ccm.record.taken(call)]
+    path.write_bytes(orjson.dumps(messages, option=orjson.OPT_INDENT_2))
+    return path
 
 
 def _conclude(screen: Screen, findings: Sequence[Finding], call: CallId) -> int:

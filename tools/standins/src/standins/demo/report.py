@@ -89,6 +89,7 @@ def print_report(
     findings: Sequence[Finding],
     measured: Times,
     recordings: Sequence[Path],
+    messages: Path | None,
 ) -> None:
     """The whole page."""
     _heading(console, "The call, as the log tells it")
@@ -105,9 +106,11 @@ def print_report(
     for finding in findings:
         mark = Text("  ok  ", style="bold green") if finding.holds else Text("  NO  ", style="bold red")
         console.print(mark + Text(finding.promise) + Text(f"  ({finding.seen})" if finding.seen else "", style="dim"))
-    _heading(console, "Listen")
+    _heading(console, "Listen and look")
     for path in recordings:
         console.print(Text(f"  {path}   left: said, right: heard"))
+    if messages is not None:
+        console.print(Text(f"  {messages}   what CCM got, as JSON"))
 
 
 def _times_table(measured: Times) -> Table:
