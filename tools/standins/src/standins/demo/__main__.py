@@ -47,7 +47,8 @@ async def demo(console: Console) -> int:
         for part, what in stack.parts:
             screen.note(f"{part}: {what}")
         screen.heading(f"Call {call}")
-        customer, human = await stack.phones.phone(CUSTOMER_NUMBER), await stack.phones.phone(HUMAN_NUMBER)
+        customer = await stack.phones.phone(CUSTOMER_NUMBER, "customer")
+        human = await stack.phones.phone(HUMAN_NUMBER, "human")
         play = Play(customer, human, call, scripted=stack.model_is_standin)
         played, events = await _watch(stack, play, screen, call)
         deliveries = await _deliveries(stack, events)
@@ -65,7 +66,6 @@ async def demo(console: Console) -> int:
             wall_minus_monotonic=time.time() - time.monotonic(),
             silent_at=_last_sound_before(customer, connected_until),
         )
-        recordings = _save(directory, customer, human)
         messages = _save_messages(directory, stack, call)
     print_report(
         console,
@@ -73,7 +73,7 @@ async def demo(console: Console) -> int:
         deliveries=deliveries,
         findings=findings,
         measured=measured,
-        recordings=recordings,
+        recordings=[directory / "customer.wav", directory / "human.wav"],
         messages=messages,
     )
     return _conclude(screen, findings, call)
@@ -139,13 +139,6 @@ async def _ears(play: Play, customer: Phone, human: Phone, *, scripted: bool) ->
 def _last_sound_before(phone: Phone, moment: float) -> float | None:
     ends = [end for _, end in phone.recording.sounds() if end <= moment]
     return ends[-1] if ends else None
-
-
-def _save(directory: Path, customer: Phone, human: Phone) -> list[Path]:
-    paths = [directory / "customer.wav", directory / "human.wav"]
-    customer.recording.save(paths[0])
-    human.recording.save(paths[1])
-    return paths
 
 
 def _save_messages(directory: Path, stack: Stack, call: CallId) -> Path | None:

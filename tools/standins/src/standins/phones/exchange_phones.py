@@ -27,10 +27,11 @@ class ExchangePhones:
         self._password = password
         self._phones: list[Telephone] = []
 
-    async def phone(self, number: str) -> Telephone:
-        """A phone with this number, plugged in and reachable."""
+    async def phone(self, number: str, name: str | None = None) -> Telephone:
+        """A phone with this number, plugged in and reachable; see `Phones.phone`."""
         phone = Telephone(self._exchange, number, username=self._username, password=self._password)
         self._exchange.plug(phone)
+        phone.name = name or f"phone-{len(self._phones) + 1}"
         self._phones.append(phone)
         return phone
 

@@ -175,6 +175,10 @@ class Phone(Protocol):
 class Phones(Protocol):
     """A driver: where phones come from. An async context manager that closes them and saves their recordings."""
 
-    async def phone(self, number: str) -> Phone:
-        """A phone with this number, plugged in and reachable."""
+    async def phone(self, number: str, name: str | None = None) -> Phone:
+        """A phone with this number, plugged in and reachable.
+
+        Args:
+            name: names its recordings; `phone-1`, `phone-2` … unless given. Never the number: that is personal data.
+        """
         ...

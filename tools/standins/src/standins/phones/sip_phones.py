@@ -283,10 +283,11 @@ class SipPhones:
         """host:port of the phones: the address for the outbound trunk."""
         return self._network.address
 
-    async def phone(self, number: str) -> Telephone:
-        """A phone with this number, plugged in and reachable."""
+    async def phone(self, number: str, name: str | None = None) -> Telephone:
+        """A phone with this number, plugged in and reachable; see `Phones.phone`."""
         phone = _SipTelephone(self._network, number)
         await self._network.plug(phone)
+        phone.name = name or f"phone-{len(self._phones) + 1}"
         self._phones.append(phone)
         return phone
 

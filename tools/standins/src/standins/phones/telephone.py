@@ -72,6 +72,8 @@ class Telephone:
 
     def __init__(self, network: Network, number: str, *, username: str = "", password: str = "") -> None:
         self._number = number
+        #: Names its recordings: a number is personal data and has no place in a file name.
+        self.name = "phone"
         self._network = network
         self._username = username
         self._password = password
@@ -397,13 +399,13 @@ def _samples_of(what: Sound | str) -> Samples:
 
 
 def save_recordings(phones: Iterable[Telephone], directory: Path) -> list[Path]:
-    """Write one WAV file for each call in which something was said or heard: `<number>.wav`, `<number>-2.wav`, …"""
+    """Write one WAV file for each call in which something was said or heard: `<name>.wav`, `<name>-2.wav`, …"""
     directory.mkdir(parents=True, exist_ok=True)
     saved = []
     for phone in phones:
         used = [recording for recording in phone.recordings if len(recording.said()) or len(recording.heard())]
         for count, recording in enumerate(used, start=1):
-            path = directory / (f"{phone.number}.wav" if count == 1 else f"{phone.number}-{count}.wav")
+            path = directory / (f"{phone.name}.wav" if count == 1 else f"{phone.name}-{count}.wav")
             recording.save(path)
             saved.append(path)
     return saved
