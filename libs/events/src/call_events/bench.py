@@ -17,7 +17,6 @@ from call_events import keys, scripts
 from call_events.codec import encode
 from call_events.connection import connect
 from call_events.consumer import Consumer
-from call_events.envelope import Event, EventData
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import AnyEvent, CallView, Progress
@@ -102,7 +101,7 @@ async def consume_rate(redis_url: str, events: int, calls: int) -> dict[str, flo
 
 
 def _fresh(template: AnyEvent) -> AnyEvent:
-    return Event[EventData](data=template.data, call=template.call, producer=template.producer)
+    return AnyEvent(data=template.data, call=template.call, producer=template.producer)
 
 
 async def _open(log: RedisEventLog, calls: list[CallId]) -> None:

@@ -1,7 +1,5 @@
 """Event to bytes and back: the only place where events are JSON."""
 
-from typing import Any
-
 import orjson
 from pydantic import ValidationError
 
@@ -10,34 +8,34 @@ from call_events.errors import BadEvent
 from call_events.ids import CallId, EventId
 from call_events.registry import UnknownData, read_data
 
-_OPTIONAL = (("causation_id", "causationid"), ("correlation_id", "correlationid"), ("traceparent", "traceparent"))
-
 
 def encode(event: Event[EventData]) -> bytes:
     """CloudEvents 1.0 JSON. The position is not part of it: the stream entry's id is the position."""
     data = event.data
-    wire_type, raw = (
-        (data.wire_type, data.raw)
-        if isinstance(data, UnknownData)
-        else (data.TYPE, data.model_dump(mode="json", exclude_none=True))
-    )
-    wire: dict[str, Any] = {
+    type_ = wire_type(event)
+    wire = {
         "specversion": "1.0",
         "id": event.id,
         "source": f"/calls/{event.call}",
-        "type": wire_type,
+        "type": type_,
         "subject": event.call,
         "time": event.time.isoformat(),
         "datacontenttype": "application/json",
-        "dataschema": f"/schemas/{wire_type}.json",
+        "dataschema": f"/schemas/{type_}.json",
         "producer": event.producer,
     }
-    for ours, theirs in _OPTIONAL:
-        value = getattr(event, ours)
-        if value is not None:
-            wire[theirs] = value
-    wire["data"] = raw
-    return orjson.dumps(wire)
+    if event.causation_id is not None:
+        wire["causationid"] = event.causation_id
+    if event.correlation_id is not None:
+        wire["correlationid"] = event.correlation_id
+    if event.traceparent is not None:
+        wire["traceparent"] = event.traceparent
+    return orjson.dumps(wire | {"data": data.raw if isinstance(data, UnknownData) else _json(data)})
+
+
+def _json(data: EventData) -> orjson.Fragment:
+    """Straight to bytes: half the cost of a dict that orjson would have to walk again."""
+    return orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
 
 
 def decode(raw: bytes | str, *, seq: int = 0) -> Event[EventData]:

@@ -38,6 +38,8 @@ class CallKeys:
     worker: str
     bell: str
     live: str
+    #: In the order in which append.lua takes them.
+    for_append: tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,15 @@ def call_keys(call: CallId) -> CallKeys:
     """Keys of the call itself."""
     tag = tag_of(call)
     at = f"cc:{{{tag}}}"
+    stream, dedupe, worker = f"{at}:c:{call}", f"{at}:d:{call}", f"{at}:w:{call}"
     return CallKeys(
         tag=tag,
-        stream=f"{at}:c:{call}",
-        dedupe=f"{at}:d:{call}",
-        worker=f"{at}:w:{call}",
-        bell=f"{at}:bell",
-        live=f"{at}:live",
+        stream=stream,
+        dedupe=dedupe,
+        worker=worker,
+        bell=bell(tag),
+        live=live(tag),
+        for_append=(stream, dedupe, bell(tag), live(tag), worker),
     )
 
 

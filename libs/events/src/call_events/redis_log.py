@@ -8,7 +8,7 @@ the one before it, also while that one is being repeated. Different calls never 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,16 @@ _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.5
 
 
+class _Turn:
+    """Whose append to a call is on its way, and how many want to follow."""
+
+    __slots__ = ("lock", "wanted")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.wanted = 0
+
+
 class RedisEventLog:
     """All call streams on one Redis."""
 
@@ -52,35 +62,36 @@ class RedisEventLog:
         self._redis = redis
         self._deadline_s = deadline_s
         self._runner = runner or ScriptRunner(redis)
-        self._turns: dict[CallId, tuple[asyncio.Lock, int]] = {}
+        self._turns: dict[CallId, _Turn] = {}
 
     async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
         """See ``ports.EventLog.append``."""
         began = time.perf_counter()
-        raw = encode(event)
-        at = keys.call_keys(event.call)
+        call = event.call
         args = (
             event.id,
-            raw,
-            event.call,
+            encode(event),
+            call,
             _MODES.get(wire_type(event), "append"),
             "" if expected_tail is None else expected_tail,
             "" if epoch is None else epoch,
         )
-        lock, waiting = self._turns.get(event.call) or (asyncio.Lock(), 0)
-        self._turns[event.call] = (lock, waiting + 1)
+        turn = self._turns.get(call)
+        if turn is None:
+            turn = self._turns[call] = _Turn()
+        turn.wanted += 1
         try:
-            async with lock:
-                result, number = await self._script("append", (at.stream, at.dedupe, at.bell, at.live, at.worker), args)
+            async with turn.lock:
+                result, number = await self._script("append", keys.call_keys(call).for_append, args)
         finally:
-            lock, waiting = self._turns[event.call]
-            if waiting == 1:
-                del self._turns[event.call]
-            else:
-                self._turns[event.call] = (lock, waiting - 1)
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._turns[call]
         _COUNTED[result].inc()
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
-        return _appended(event, result, number)
+        if result == b"OK":
+            return Appended(seq=number, duplicate=False)
+        return _not_new(event, result, number)
 
     async def read(self, call: CallId, *, after: int = 0, limit: int | None = None) -> Sequence[AnyEvent]:
         """See ``ports.EventLog.read``. Reads in pages, so that a long call never holds the server up.
@@ -150,8 +161,8 @@ class RedisEventLog:
                 pipe.zrange(keys.live(tag), 0, limit - 1, desc=True, withscores=True)
             return await pipe.execute()
 
-    async def _script(self, name: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        return await self._until_deadline(lambda: self._runner.run(name, at, args))
+    def _script(self, name: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Coroutine[Any, Any, Any]:
+        return self._until_deadline(lambda: self._runner.run(name, at, args))
 
     async def _until_deadline(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Ask what is safe to ask again, until there is an answer or the deadline has passed."""
@@ -170,11 +181,9 @@ class RedisEventLog:
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
-def _appended(event: AnyEvent, result: bytes, number: int) -> Appended:
+def _not_new(event: AnyEvent, result: bytes, number: int) -> Appended:
     what = f"{wire_type(event)} to call {event.call}"
     match result:
-        case b"OK":
-            return Appended(seq=number, duplicate=False)
         case b"DUP":
             return Appended(seq=number, duplicate=True)
         case b"CLOSED":
