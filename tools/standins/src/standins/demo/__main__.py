@@ -1,10 +1,12 @@
-"""``./dev demo``: one whole call on real parts, live on the terminal, then proved.
+"""``./dev demo [--text]``: one whole call on real parts, live on the terminal, then proved.
 
-Exit code 0 only if everything that was promised about the call held.
+Exit code 0 only if everything that was promised about the call held. ``--text`` plays it without media, as is done by
+itself where no livekit-server can be had.
 """
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -12,143 +14,121 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import structlog
 from rich.console import Console
 
 from call_events.errors import CallEventsError
 from call_events.ids import CallId, call_id
-from call_events.ports import AnyEvent
-from standins.demo.deliveries import delivery
 from standins.demo.report import judge, print_report, times
-from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play, Played
+from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.demo.screen import Screen
-from standins.demo.verdict import Delivery, Finding, heard_in_order
-from standins.media import MediaError
+from standins.demo.text_call import TextPlay, simulated_worker
+from standins.demo.verdict import Finding, heard_in_order
+from standins.demo.watching import deliveries, save_messages, watch
+from standins.media import MediaError, find_livekit_server
 from standins.phones import Phone, PhoneError
+from standins.stack.services import CCM_BRIDGE, VOICE_WORKER
 from standins.stack.stack import Options, Stack
 
 RUN = Path(".run")
-#: After call.ended CCM has its last messages in no time, unless a transcript is late: then the bridge waits up to 5 s.
-DELIVERY_DEADLINE_S = 15.0
+#: The human says the first word a second after picking up: sound before that is the AI's.
+AI_OR_NOBODY_S = 0.8
 _EXPECTED = (MediaError, PhoneError, CallEventsError, TimeoutError)
-ENDED_DEADLINE_S = 30.0
 
 
-async def demo(console: Console) -> int:
+async def demo(console: Console, *, in_text: bool) -> int:
     """Start everything, play the call, judge it."""
     screen = Screen(console)
     started = datetime.now(UTC)
     directory = RUN / f"demo-{started:%Y%m%d-%H%M%S}"
     call = call_id(f"call-{started:%Y%m%d-%H%M%S}")
     screen.heading("Callweave: one call, from the phone to CCM")
+    if not in_text and not os.environ.get("LIVEKIT_URL"):
+        try:
+            await find_livekit_server(say=screen.note)
+        except MediaError as error:
+            if os.environ.get("CI"):
+                raise
+            screen.note(f"{error}")
+            in_text = True
+    findings = await (in_words if in_text else by_telephone)(console, screen, directory, call)
+    return _conclude(screen, findings, call)
+
+
+async def by_telephone(console: Console, screen: Screen, directory: Path, call: CallId) -> list[Finding]:
+    """The call as it is meant: phones, sound, media server."""
     screen.note("starting the log, the media server, the stand-ins and the three services (about 15 s) …")
     async with Stack(directory, Options(log_directory=RUN / "log"), say=screen.note) as stack:
-        for part, what in stack.parts:
-            screen.note(f"{part}: {what}")
-        screen.heading(f"Call {call}")
+        _introduce(screen, stack, call)
         customer = await stack.phones.phone(CUSTOMER_NUMBER, "customer")
         human = await stack.phones.phone(HUMAN_NUMBER, "human")
-        play = Play(customer, human, call, scripted=stack.model_is_standin)
-        played, events = await _watch(stack, play, screen, call)
-        deliveries = await _deliveries(stack, events)
-        findings = judge(
-            events,
-            deliveries,
-            played,
-            scripted=stack.model_is_standin,
-        )
-        findings += await _ears(play, customer, human, scripted=stack.model_is_standin)
-        connected_until = played.human_picked_up_at + 0.8
+        scripted = stack.model_is_standin
+        play = Play(customer, human, call, scripted=scripted)
+        played, events = await watch(stack, play.run(), screen, call)
+        got = deliveries(stack, call)
+        findings = judge(events, got, played, scripted=scripted) + await _ears(play, scripted=scripted)
         measured = times(
             events,
             played,
             wall_minus_monotonic=time.time() - time.monotonic(),
-            silent_at=_last_sound_before(customer, connected_until),
+            silent_at=_last_sound_before(customer, played.human_picked_up_at + AI_OR_NOBODY_S),
         )
-        messages = _save_messages(directory, stack, call)
+        messages = save_messages(directory, stack, call)
     print_report(
         console,
         events=events,
-        deliveries=deliveries,
+        deliveries=got,
         findings=findings,
         measured=measured,
         recordings=[directory / "customer.wav", directory / "human.wav"],
         messages=messages,
     )
-    return _conclude(screen, findings, call)
+    return findings
 
 
-async def _watch(stack: Stack, play: Play, screen: Screen, call: CallId) -> tuple[Played, list[AnyEvent]]:
-    """Play the call and show it while it runs; returns when the log is closed."""
-    events: list[AnyEvent] = []
-
-    async def follow() -> None:
-        async for event in stack.log.follow(call):
-            events.append(event)
-            screen.event(event)
-
-    async def show_deliveries() -> None:
-        shown = 0
-        while True:
-            taken = [] if stack.ccm is None else stack.ccm.record.taken(call)
-            for arrival in taken[shown:]:
-                screen.delivery(delivery(arrival))
-            shown = len(taken)
-            await asyncio.sleep(0.05)
-
-    async with asyncio.TaskGroup() as group:
-        log = group.create_task(follow(), name="follow the log")
-        ccm = group.create_task(show_deliveries(), name="watch CCM")
-        played = await play.run()
-        async with asyncio.timeout(ENDED_DEADLINE_S):
-            await asyncio.shield(log)
-        await _delivered(stack, events)
-        await asyncio.sleep(0.1)  # let the last line be shown
-        ccm.cancel()
-    return played, events
+async def in_words(console: Console, screen: Screen, directory: Path, call: CallId) -> list[Finding]:
+    """The same call in text, and plainly so."""
+    screen.note("starting the log, the stand-ins and two services …")
+    options = Options(log_directory=RUN / "log", media=False, services=(CCM_BRIDGE,))
+    async with Stack(directory, options, say=screen.note) as stack:
+        _introduce(screen, stack, call)
+        screen.note(
+            "NOT REAL in this run: no livekit-server, no room, no sound, no telephone. What people say is typed"
+        )
+        screen.note("into the worker, and the transfer's dialling and answer are played: nobody was dialled.")
+        worker = simulated_worker(call, stack.settings_of(VOICE_WORKER.module), directory / "voice_worker.log")
+        async with worker as alive:
+            play = TextPlay(stack.log, call, alive.lines)
+            played, events = await watch(stack, alive.while_alive(play.run()), screen, call)
+        got = deliveries(stack, call)
+        findings = judge(events, got, played, scripted=True)
+        messages = save_messages(directory, stack, call)
+    print_report(
+        console, events=events, deliveries=got, findings=findings, measured=None, recordings=[], messages=messages
+    )
+    screen.heading(
+        "Without sound: this was the call in text. With Go >= 1.26 or a livekit-server it is a telephone call."
+    )
+    return findings
 
 
-async def _delivered(stack: Stack, events: Sequence[AnyEvent]) -> None:
-    """Wait until CCM has the call's last message (or its time is up: the verdict will say so)."""
-    if stack.ccm is None:
-        return
-    give_up = time.monotonic() + DELIVERY_DEADLINE_S
-    while time.monotonic() < give_up:
-        if any(d.seq == events[-1].seq for d in await _deliveries(stack, events) or ()):
-            return
-        await asyncio.sleep(0.05)
+def _introduce(screen: Screen, stack: Stack, call: CallId) -> None:
+    for part, what in stack.parts:
+        screen.note(f"{part}: {what}")
+    screen.heading(f"Call {call}")
 
 
-async def _deliveries(stack: Stack, events: Sequence[AnyEvent]) -> list[Delivery] | None:
-    return None if stack.ccm is None else [delivery(a) for a in stack.ccm.record.taken(events[0].call)]
-
-
-async def _heard(phone: Phone) -> list[str | None]:
-    return [said.heard.phrase_id for said in await phone.heard_phrases()]
-
-
-async def _ears(play: Play, customer: Phone, human: Phone, *, scripted: bool) -> list[Finding]:
+async def _ears(play: Play, *, scripted: bool) -> list[Finding]:
     expected = play.CUSTOMER_HEARS if scripted else tuple(p for p in play.CUSTOMER_HEARS if p.startswith("human."))
     return [
-        heard_in_order("customer", await _heard(customer), expected),
-        heard_in_order("human", await _heard(human), play.HUMAN_HEARS),
+        heard_in_order("customer", await play.customer.heard(), expected),
+        heard_in_order("human", await play.human.heard(), play.HUMAN_HEARS),
     ]
 
 
 def _last_sound_before(phone: Phone, moment: float) -> float | None:
     ends = [end for _, end in phone.recording.sounds() if end <= moment]
     return ends[-1] if ends else None
-
-
-def _save_messages(directory: Path, stack: Stack, call: CallId) -> Path | None:
-    """What CCM got, message by message, for whoever wants to read the JSON."""
-    if stack.ccm is None:
-        return None
-    path = directory / "ccm-messages.json"
-    messages = [arrival.message for arrival in stack.ccm.record.taken(call)]
-    path.write_bytes(orjson.dumps(messages, option=orjson.OPT_INDENT_2))
-    return path
 
 
 def _conclude(screen: Screen, findings: Sequence[Finding], call: CallId) -> int:
@@ -161,14 +141,14 @@ def _conclude(screen: Screen, findings: Sequence[Finding], call: CallId) -> int:
     return 0
 
 
-async def _until_interrupted(console: Console) -> int:
+async def _until_interrupted(console: Console, *, in_text: bool) -> int:
     """Ctrl-C and SIGTERM cancel the demo, so that every context closes and no process is left behind."""
     task = asyncio.current_task()
     assert task is not None
     for wish in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(wish, task.cancel)
     try:
-        return await demo(console)
+        return await demo(console, in_text=in_text)
     except asyncio.CancelledError:
         console.print("interrupted; everything that was started has been stopped", style="yellow")
         return 130
@@ -176,10 +156,15 @@ async def _until_interrupted(console: Console) -> int:
 
 def main() -> int:
     """Run; what can be expected to go wrong is one line on stderr."""
+    arguments = sys.argv[1:]
+    if set(arguments) - {"--text"}:
+        print(f"demo: unknown argument {arguments[0]!r}; there is only --text", file=sys.stderr)
+        return 2
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     logging.getLogger("livekit").setLevel(logging.ERROR)  # a peer connection closed at hang-up is no news
+    console = Console(highlight=False, soft_wrap=True)
     try:
-        return asyncio.run(_until_interrupted(Console(highlight=False, soft_wrap=True)))
+        return asyncio.run(_until_interrupted(console, in_text="--text" in arguments))
     except _EXPECTED as error:
         return _told([error])
     except ExceptionGroup as group:

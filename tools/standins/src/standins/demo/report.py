@@ -87,7 +87,7 @@ def print_report(
     events: Sequence[AnyEvent],
     deliveries: Sequence[Delivery] | None,
     findings: Sequence[Finding],
-    measured: Times,
+    measured: Times | None,
     recordings: Sequence[Path],
     messages: Path | None,
 ) -> None:
@@ -100,8 +100,9 @@ def print_report(
         for count, one in enumerate(deliveries, start=1):
             intent = f" [{one.intent}]" if one.intent else ""
             console.print(Text(f"{count:>4}  #{one.seq:<3} {one.sender:<24}{intent} {one.text}"))
-    _heading(console, "Measured")
-    console.print(_times_table(measured))
+    if measured is not None:
+        _heading(console, "Measured")
+        console.print(_times_table(measured))
     _heading(console, "Checked")
     for finding in findings:
         mark = Text("  ok  ", style="bold green") if finding.holds else Text("  NO  ", style="bold red")

@@ -32,14 +32,18 @@ ALL = (VOICE_WORKER, CCM_BRIDGE, TRANSFER_ORCHESTRATOR)
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "XDG_CACHE_HOME")
 
 
+def passed_on() -> dict[str, str]:
+    """The part of our environment that a service may see."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
 class Service:
     """One running service; an async context manager that stops it with SIGTERM."""
 
     def __init__(self, program: Program, settings: Mapping[str, str], *, log: Path) -> None:
         self.program = program
         self.port = free_port()
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment |= settings
+        environment = passed_on() | dict(settings)
         environment |= {f"{program.prefix}HTTP_HOST": "127.0.0.1", f"{program.prefix}HTTP_PORT": str(self.port)}
         self.process = ChildProcess(
             program.module,

@@ -31,6 +31,8 @@ from standins.phones import ExchangePhones, Phones, SipPhones
 from standins.stack.services import ALL, Program, Service
 
 MODEL_DEADLINE_S = 30.0
+#: Where nothing listens: a service that must have an address but never uses it.
+NOWHERE = "ws://127.0.0.1:9"
 #: Digest account of the switch at the inbound trunk.
 SWITCH_USER = "switch"
 
@@ -47,6 +49,8 @@ class Options:
     services: tuple[Program, ...] = ALL
     #: Directory of the log's append-only file; None keeps it in memory.
     log_directory: Path | None = None
+    #: Without: no livekit-server, no telephones, no sound; only for the call in text.
+    media: bool = True
 
 
 class Stack:
@@ -99,7 +103,10 @@ class Stack:
 
     async def _start(self) -> None:
         await self._start_log()
-        await self._start_media()
+        if self._options.media:
+            await self._start_media()
+        else:
+            self.exchange, self.livekit_url = None, NOWHERE
         await self._start_model()
         await self._start_ccm()
         for program in self._options.services:
@@ -203,7 +210,7 @@ class Stack:
         """Start one of Callweave's services (again); the caller waits for ``ready()``."""
         service = Service(
             program,
-            {**self._settings(program.module), **self._options.settings.get(program.module, {})},
+            {**self.settings_of(program.module), **self._options.settings.get(program.module, {})},
             log=self.directory / f"{program.module}.log",
         )
         await service.start()
@@ -211,13 +218,13 @@ class Stack:
         self.services[program.module] = service
         return service
 
-    def _settings(self, module: str) -> dict[str, str]:
+    def settings_of(self, module: str) -> dict[str, str]:
         """Least privilege, as in production: each service gets what it needs and nothing else."""
         settings = {"REDIS_URL": self.redis_url, "CALLWEAVE_LOG_FORMAT": "json"}
         livekit = {
             "LIVEKIT_URL": self.livekit_url,
-            "LIVEKIT_API_KEY": self.media.api_key,
-            "LIVEKIT_API_SECRET": self.media.api_secret,
+            "LIVEKIT_API_KEY": self.media.api_key if self._options.media else "none",
+            "LIVEKIT_API_SECRET": self.media.api_secret if self._options.media else secrets.token_urlsafe(36),
         }
         match module:
             case "voice_worker":
