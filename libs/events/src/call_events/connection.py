@@ -19,10 +19,15 @@ CONNECT_TIMEOUT_S = 2.0
 _OLDEST = (7, 0)
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, max_connections: int | None = None) -> Redis:
     """A client for ``redis://``, ``rediss://`` or ``unix://``: RESP3, bytes, bounded waits. Connects on first use.
 
     It does not retry by itself: who may repeat what, and for how long, is decided where it is known.
+
+    Args:
+        url: where Redis is.
+        max_connections: the bound of the pool, redis-py's own (100) unless given. A command that finds no free
+            connection fails at once, so a consumer needs at least its slots, the script lanes (8) and a few more.
 
     Raises:
         BadSetting: the URL is of no such kind.
@@ -30,6 +35,7 @@ def connect(url: str) -> Redis:
     try:
         return Redis.from_url(
             url,
+            max_connections=max_connections,
             protocol=3,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
