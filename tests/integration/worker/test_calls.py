@@ -17,6 +17,7 @@ from call_events.catalogue import (
     LegLeft,
     Role,
     ToolCalled,
+    TransferCancelled,
     TransferCompleted,
     TransferFailed,
     TransferRequested,
@@ -179,7 +180,7 @@ async def test_a_human_takes_over_the_ai_is_silent_at_once_and_both_are_written_
             ("Maria Weber", SENTENCES[MARIA]),
             ("Customer", SENTENCES[HELLO_MARIA]),
         ]
-        assert [data.role for data in await line.of(LegLeft)] == [Role.AI, Role.HUMAN, Role.CUSTOMER]
+        assert [data.role for data in await line.of(LegLeft)] == [Role.AI, Role.CUSTOMER, Role.HUMAN]
         assert not await line.unfinished()
 
 
@@ -264,13 +265,43 @@ async def test_when_the_human_leaves_first_the_ai_comes_back(world: World) -> No
         assert answer.speaker.name == "Billing AI"
 
 
-async def test_a_caller_who_hangs_up_while_the_phone_rings_ends_the_call(world: World) -> None:
+async def test_a_caller_who_hangs_up_while_the_phone_rings_ends_the_transfer_and_then_the_call(world: World) -> None:
+    """The orchestrator, played by the test, calls the transfer off when it reads that the customer has left."""
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        requested = await line.ask_for_a_person()
+        await line.caller.hang_up()
+        left = [await line.until(LegLeft)]
+        assert [data.role for data in left] == [Role.CUSTOMER]
+        await line.append(TransferCancelled(transfer_id=requested.transfer_id, cause="caller_left"))
+        over = await line.until(CallEnded)
+        assert over.ended_by is EndedBy.CUSTOMER
+        assert [data.cause for data in await line.of(TransferCancelled)] == ["caller_left"]
+        assert (await line.events())[-1].data == over
+
+
+async def test_a_call_that_ends_without_an_orchestrator_cancels_its_transfer_itself(world: World) -> None:
     async with world.a_call() as line:
         await line.caller.hears_nothing()
         await line.ask_for_a_person()
         await line.caller.hang_up()
         over = await line.until(CallEnded)
-        assert over.ended_by is EndedBy.CUSTOMER
+        assert [data.cause for data in await line.of(TransferCancelled)] == ["call_ended"]
+        assert (await line.events())[-1].data == over
+
+
+async def test_a_person_who_answers_as_the_caller_hangs_up_is_sent_home(world: World) -> None:
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        requested = await line.ask_for_a_person()
+        await line.caller.hang_up()
+        async with line.human(requested) as human:
+            await line.until(CallEnded)
+            await wait_until(lambda: not human.room.isconnected(), what="the human is sent home")
+        left = [data.role for data in await line.of(LegLeft)]
+        assert sorted(left) == sorted([Role.AI, Role.CUSTOMER, Role.HUMAN])
+        assert [data.role for data in await line.of(LegJoined)].count(Role.HUMAN) == 1
+        assert not await line.of(TransferCancelled)
 
 
 async def test_the_agent_says_goodbye_before_it_hangs_up(world: World) -> None:

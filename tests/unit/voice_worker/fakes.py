@@ -1,12 +1,13 @@
 """Small fakes of the ports, for calls without media."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from call_events.catalogue import Role, Speaker
 from call_events.ids import CallId
+from call_events.ports import AnyEvent
 from call_events.testing import START, InMemoryEventLog, ManualClock
 from voice_worker.domain.conversation import Line
 from voice_worker.domain.profile import AgentSpec, Destination, Profile
@@ -136,17 +137,24 @@ class FakeLegs:
     answers: bool = True
     in_room: set[str] = field(default_factory=set)
     ended: bool = False
+    customer_comes: bool = True
+    #: When set, the phone rings until then.
+    picks_up: asyncio.Event | None = None
+    ringing: bool = False
 
     @property
     def identity(self) -> str:
         return "agent"
 
-    async def customer(self, within: float) -> CustomerLeg:
+    async def customer(self, within: float) -> CustomerLeg | None:
         del within
-        return LEG
+        return LEG if self.customer_comes else None
 
     async def answered(self, leg: CustomerLeg, within: float) -> bool:
         del leg, within
+        if self.picks_up is not None:
+            self.ringing = True
+            await self.picks_up.wait()
         return self.answers
 
     async def joined(self, identity: str, within: float) -> bool:
@@ -155,6 +163,17 @@ class FakeLegs:
 
     async def end_room(self) -> None:
         self.ended = True
+
+
+class Log(InMemoryEventLog):
+    """A log that can stop telling what is new."""
+
+    deaf = False
+
+    async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
+        async for event in super().follow(call, after=after):
+            if not self.deaf:
+                yield event
 
 
 class Sentence:
@@ -171,12 +190,14 @@ class Sentence:
 class Stage:
     """A call with fakes around it."""
 
-    log: InMemoryEventLog = field(default_factory=InMemoryEventLog)
+    log: Log = field(default_factory=Log)
     studio: FakeStudio = field(default_factory=FakeStudio)
     legs: FakeLegs = field(default_factory=FakeLegs)
     clock: ManualClock = field(default_factory=ManualClock)
     limits: Limits = field(
-        default_factory=lambda: Limits(text_s=0.3, seam_speech_s=0.5, stranded_s=0.2, drain_s=2, human_s=0.1)
+        default_factory=lambda: Limits(
+            text_s=0.3, seam_speech_s=0.5, stranded_s=0.2, drain_s=2, human_s=0.1, outcome_s=0.1
+        )
     )
 
     def conductor(self) -> Conductor:

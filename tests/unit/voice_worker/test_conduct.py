@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +12,7 @@ from call_events.catalogue import (
     DialOutcome,
     EndedBy,
     Human,
+    LegJoined,
     LegLeft,
     TransferCancelled,
     TransferConnected,
@@ -19,12 +21,16 @@ from call_events.catalogue import (
     UtteranceCompleted,
 )
 from call_events.envelope import EventData
+from call_events.ids import transfer_outcome_id
 from call_events.testing import START, event, said, speaking, started
 from support.waiting import wait_until
 from unit.voice_worker.fakes import CALL, FakeVoice, Sentence, Stage
 from voice_worker.domain.call import Phase
 from voice_worker.domain.signals import CustomerGone, GoodbyeAsked, HumanGone, RoomGone, VoiceLost
 from voice_worker.handlers.call import Conductor
+from voice_worker.handlers.limits import Limits
+
+D = TypeVar("D", bound=EventData)
 
 
 @asynccontextmanager
@@ -50,6 +56,10 @@ async def types(stage: Stage) -> list[str]:
 
 async def texts(stage: Stage) -> list[str]:
     return [one.data.text for one in await stage.log.read(CALL) if isinstance(one.data, UtteranceCompleted)]
+
+
+async def of(stage: Stage, kind: type[D]) -> list[D]:
+    return [one.data for one in await stage.log.read(CALL) if isinstance(one.data, kind)]
 
 
 async def tell(stage: Stage, data: EventData) -> None:
@@ -104,6 +114,29 @@ async def test_a_call_that_nobody_answers_ends() -> None:
     async with asyncio.timeout(5):
         await conductor.run()
     assert (await types(stage))[-1] == "call.ended"
+
+
+async def test_a_job_whose_caller_never_comes_writes_nothing() -> None:
+    stage = Stage()
+    stage.legs.customer_comes = False
+    async with asyncio.timeout(5):
+        await stage.conductor().run()
+    assert not stage.studio.voices
+    assert await stage.log.read(CALL) == []
+
+
+async def test_the_greeting_is_asked_for_while_the_phone_rings_and_waits_for_the_customer() -> None:
+    stage = Stage()
+    stage.legs.picks_up = asyncio.Event()
+    async with conducting(stage) as (conductor, _):
+        assert stage.studio.voices[0].told == ["Greet the caller."]
+        listening = asyncio.get_running_loop().create_task(conductor.desk.customer_listens())
+        await wait_until(lambda: stage.legs.ringing)
+        assert [data.identity for data in await of(stage, LegJoined)] == ["agent"]
+        assert not listening.done()
+        stage.legs.picks_up.set()
+        await listening
+        hang_up(conductor)
 
 
 async def test_a_call_of_another_worker_is_left_alone() -> None:
@@ -257,7 +290,76 @@ async def test_a_leg_that_was_dialled_in_vain_is_not_reported_as_left() -> None:
         conductor.signal(HumanGone(identity="human-0", reason="USER_REJECTED", at=START))
         hang_up(conductor)
     left = [one.data.identity for one in await stage.log.read(CALL) if isinstance(one.data, LegLeft)]
-    assert left == ["agent", "sip_1"]
+    assert left == ["sip_1", "agent"]
+
+
+async def outcomes(stage: Stage) -> list[EventData]:
+    ends = TransferConnected | TransferFailed | TransferCancelled
+    return [one.data for one in await stage.log.read(CALL) if isinstance(one.data, ends)]
+
+
+async def test_a_caller_who_leaves_while_the_phone_rings_is_written_down_before_the_transfer_ends() -> None:
+    """The orchestrator calls the transfer off when it reads that the customer has left; the call ends after that."""
+    stage = Stage(limits=Limits(text_s=0.1, outcome_s=5, drain_s=2))
+    async with conducting(stage) as (conductor, task):
+        asked = await request(stage, conductor)
+        hang_up(conductor)
+
+        async def customer_left() -> bool:
+            return "leg.left" in await types(stage)
+
+        await wait_until(customer_left)
+        assert not task.done()
+        assert "call.ended" not in await types(stage)
+        assert not stage.legs.ended, "the room stays until the phone has been stopped"
+        await tell(stage, TransferCancelled(transfer_id=asked.transfer_id, cause="caller_left"))
+    written = await types(stage)
+    assert written[-2:] == ["transfer.cancelled", "call.ended"]
+    assert await outcomes(stage) == [TransferCancelled(transfer_id=asked.transfer_id, cause="caller_left")]
+    assert stage.legs.ended
+
+
+async def test_a_transfer_that_nobody_ends_is_cancelled_by_the_worker_before_the_call_ends() -> None:
+    stage = Stage()
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        hang_up(conductor)
+    assert (await types(stage))[-2:] == ["transfer.cancelled", "call.ended"]
+    assert await outcomes(stage) == [TransferCancelled(transfer_id=asked.transfer_id, cause="call_ended")]
+    late = event(
+        CALL,
+        TransferCancelled(transfer_id=asked.transfer_id, cause="caller_left"),
+        id=transfer_outcome_id(CALL, asked.transfer_id),
+    )
+    assert (await stage.log.append(late)).duplicate, "the orchestrator's own word is known to be said"
+
+
+async def test_an_outcome_the_worker_has_not_heard_of_stays_the_only_one() -> None:
+    """The log decides: both write under one id."""
+    stage = Stage()
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        stage.log.deaf = True
+        unheard = TransferFailed(
+            transfer_id=asked.transfer_id, destination="billing-desk", outcome=DialOutcome.BUSY, reason="Busy."
+        )
+        await stage.log.append(event(CALL, unheard, id=transfer_outcome_id(CALL, asked.transfer_id)))
+        hang_up(conductor)
+    assert await outcomes(stage) == [unheard]
+    assert (await types(stage))[-1] == "call.ended"
+
+
+async def test_a_person_who_answers_as_the_caller_hangs_up_is_sent_home_with_the_call() -> None:
+    stage = Stage(limits=Limits(text_s=0.1, outcome_s=5, drain_s=2))
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        hang_up(conductor)
+        await tell(stage, connected(asked))
+    assert await outcomes(stage) == [connected(asked)]
+    assert [data.identity for data in await of(stage, LegJoined)].count("human-1") == 1
+    assert [data.identity for data in await of(stage, LegLeft)] == ["sip_1", "agent", "human-1"]
+    assert (await types(stage))[-2:] == ["leg.left", "call.ended"]
+    assert stage.legs.ended
 
 
 async def test_when_the_model_dies_a_human_is_called_and_the_call_ends_if_nobody_comes() -> None:

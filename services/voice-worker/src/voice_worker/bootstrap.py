@@ -1,9 +1,11 @@
 """The composition root: settings in, a process that can answer calls out. Runs once per process."""
 
+import asyncio
 import importlib
 import os
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -17,7 +19,7 @@ from call_events.logs import configure_logging
 from call_events.redis_log import RedisEventLog, connect
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
-from voice_worker.adapters.realtime_voice import ModelAccess
+from voice_worker.adapters.realtime_model import ModelAccess
 from voice_worker.adapters.studio import LiveKitStudio
 from voice_worker.adapters.text_stage import Stage, TextStudio
 from voice_worker.adapters.warmth import warm_up
@@ -39,11 +41,16 @@ class Process:
     tls: ssl.SSLContext
     producer: str
 
-    async def run_call(self, call: CallId, room: rtc.Room, client: api.LiveKitAPI) -> None:
-        """Live through one call in a room we are connected to.
+    async def run_call(
+        self, call: CallId, room: rtc.Room, client: api.LiveKitAPI, enter: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Live through one call.
 
-        Raises:
-            CustomerNeverCame: there is no caller.
+        Args:
+            call: which call.
+            room: its room.
+            client: the server's API.
+            enter: connects the room. Meanwhile the log is asked and the model's session is opened.
         """
         legs = LiveKitLegs(room, client, rejoin_s=self.settings.rejoin_seconds)
         studio = LiveKitStudio(room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls)
@@ -53,10 +60,17 @@ class Process:
             def on_track(identity: str, sid: str) -> None:
                 conductor.state.audio_tracks[identity] = sid
 
-            legs.watch(conductor.signal, on_track)
+            async def arrive() -> None:
+                await enter()
+                legs.watch(conductor.signal, on_track)
+
             try:
-                await conductor.run()
+                async with asyncio.TaskGroup() as group:
+                    studio.open()
+                    group.create_task(arrive(), name="enter")
+                    await conductor.run()
             finally:
+                await studio.close()
                 await legs.close()
 
     async def run_text_call(self, call: CallId, stage: Stage) -> None:

@@ -5,7 +5,6 @@
     │   ├── BadProfile                a profile that cannot be spoken (a ``call_events`` BadSetting: exit code 2)
     │   └── IllegalMove               the call's table has no such step
     └── TheirFailure                  somebody else is not there
-        ├── CustomerNeverCame         a job without a caller
         └── VoiceFailed               the model provider is gone for good
 
 Every text is one line for the person on call: what happened, where, and the mend. None repeats what a caller said. What
@@ -33,10 +32,6 @@ class IllegalMove(OurMistake):
 
 class TheirFailure(VoiceWorkerError):
     """Somebody else is not there."""
-
-
-class CustomerNeverCame(TheirFailure):
-    """The job's room stayed without a caller."""
 
 
 class VoiceFailed(TheirFailure):

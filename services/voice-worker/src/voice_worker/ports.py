@@ -109,6 +109,13 @@ class Desk(Protocol):
         """The call's shared notes."""
         ...
 
+    async def customer_listens(self) -> None:
+        """Wait until the customer's phone is through to us: what is said before is lost on them.
+
+        Without a deadline of its own: the call ends when the phone is not answered in time, and the voice with it.
+        """
+        ...
+
     def hear(self, fact: Fact) -> None:
         """A fact about speech, in the order in which it happened."""
         ...
@@ -152,7 +159,7 @@ class Voice(Protocol):
         ...
 
     def tell(self, instruction: str) -> None:
-        """Have the agent say something along this instruction, as soon as it may speak."""
+        """Have the agent say something along this instruction, as soon as it may speak and the customer listens."""
         ...
 
     def mute(self) -> None:
@@ -193,12 +200,8 @@ class Legs(Protocol):
         """Our own identity in the room."""
         ...
 
-    async def customer(self, within: float) -> CustomerLeg:
-        """Wait for the customer.
-
-        Raises:
-            CustomerNeverCame: nobody came.
-        """
+    async def customer(self, within: float) -> CustomerLeg | None:
+        """Wait for the room and the customer in it; ``None`` if nobody came."""
         ...
 
     async def answered(self, leg: CustomerLeg, within: float) -> bool:

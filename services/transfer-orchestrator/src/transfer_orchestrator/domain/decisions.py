@@ -17,7 +17,7 @@ from call_events.catalogue import (
     TransferRinging,
 )
 from call_events.envelope import EventData
-from call_events.ids import CallId, EventId, derived_event_id
+from call_events.ids import CallId, EventId, derived_event_id, transfer_outcome_id
 from transfer_orchestrator.domain.call import CallState
 from transfer_orchestrator.domain.destination import Destination, Destinations, Target
 from transfer_orchestrator.domain.outcome import Verdict
@@ -235,7 +235,7 @@ def event_id(call: CallId, data: EventData) -> EventId:
     """The id of what the orchestrator says."""
     match data:
         case TransferConnected() | TransferFailed() | TransferCancelled():
-            return derived_event_id(call, data.transfer_id, "outcome")
+            return transfer_outcome_id(call, data.transfer_id)
         case TransferDialing() | TransferRinging() | TransferAttemptFailed():
             return derived_event_id(call, data.transfer_id, data.attempt, data.TYPE)
         case _:

@@ -15,7 +15,6 @@ import structlog
 from livekit import api, rtc
 
 from voice_worker.domain.signals import CustomerGone, HumanGone, RoomGone, Signal
-from voice_worker.errors import CustomerNeverCame
 from voice_worker.ports import CustomerLeg
 
 log = structlog.get_logger()
@@ -46,7 +45,7 @@ class LiveKitLegs:
         self._streams: dict[str, rtc.AudioStream] = {}
 
     def watch(self, signal: Callable[[Signal], None], on_track: Callable[[str, str], None]) -> None:
-        """Begin to tell who leaves, and which audio tracks there are (identity, track sid)."""
+        """Begin to tell who leaves, and which audio tracks there are (identity, track sid). The room is connected."""
         self._signal, self._on_track = signal, on_track
         self._room.on("participant_connected", self._on_joined)
         self._room.on("participant_disconnected", self._on_left)
@@ -64,20 +63,15 @@ class LiveKitLegs:
         """Our own identity."""
         return self._room.local_participant.identity
 
-    async def customer(self, within: float) -> CustomerLeg:
-        """Wait for the customer: the first telephone that is not a human agent's.
-
-        Raises:
-            CustomerNeverCame: nobody came.
-        """
-        try:
+    async def customer(self, within: float) -> CustomerLeg | None:
+        """Wait for the customer: the first telephone that is not a human agent's."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while (found := self._find_customer()) is None:
                     await self._change()
-        except TimeoutError:
-            raise CustomerNeverCame(f"nobody joined room {self._room.name} within {within:.0f} s") from None
-        self._customer = found.identity
-        return _leg(found)
+                self._customer = found.identity
+                return _leg(found)
+        return None
 
     async def answered(self, leg: CustomerLeg, within: float) -> bool:
         """Wait until the customer's phone is through to us."""

@@ -22,7 +22,7 @@ from livekit.plugins import openai
 
 from call_events.catalogue import Speaker
 from voice_worker.adapters.provider_events import TYPES, read_fact
-from voice_worker.adapters.realtime_voice import ModelAccess
+from voice_worker.adapters.realtime_model import ModelAccess
 from voice_worker.domain.turns import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
 from voice_worker.ports import Hear
 

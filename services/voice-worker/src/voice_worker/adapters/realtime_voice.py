@@ -10,7 +10,6 @@ import contextlib
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -32,13 +31,11 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatContext
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage
-from livekit.plugins import openai
-from openai.types.realtime import AudioTranscription
-from openai.types.realtime.realtime_audio_input_turn_detection import ServerVad
 
 from call_events.catalogue import Role, Speaker
 from voice_worker.adapters.agents.cast import ProfileCast
 from voice_worker.adapters.provider_events import read_fact
+from voice_worker.adapters.realtime_model import TappedModel
 from voice_worker.adapters.tool_outcomes import outcome_of
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
@@ -56,29 +53,6 @@ CLOSE_SECONDS = 5.0
 FRAME_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ModelAccess:
-    """Where the models are and which ones."""
-
-    base_url: str
-    api_key: str = field(repr=False)
-    realtime_model: str
-    stt_model: str
-
-
-class _TappedModel(openai.realtime.RealtimeModel):
-    """A realtime model whose sessions report every raw event, from the first one on."""
-
-    tap: Any = None
-    reconnected: Any = None
-
-    def session(self, *, turn_detection_disabled: bool = False) -> openai.realtime.RealtimeSession:
-        session = super().session(turn_detection_disabled=turn_detection_disabled)
-        session.on("openai_server_event_received", self.tap)
-        session.on("session_reconnected", self.reconnected)
-        return session
-
-
 class RealtimeVoice:
     """One session of the AI in one call."""
 
@@ -90,14 +64,15 @@ class RealtimeVoice:
         source: str,
         profile: Profile,
         book: CustomerBook,
-        access: ModelAccess,
+        model: TappedModel,
     ) -> None:
         self._room = room
         self._desk = desk
         self._source = source
         self._profile = profile
         self._cast = ProfileCast(profile, desk, book, datetime.now(UTC).date())
-        self._access = access
+        self._model = model
+        model.tap, model.reconnected = self._on_provider_event, self._on_reconnected
         self._muted = False
         #: Whether the turn that was cut off by muting still has to tell what was heard of it.
         self._owed = False
@@ -130,7 +105,7 @@ class RealtimeVoice:
             VoiceFailed: the session did not come up.
         """
         session = AgentSession[SessionState](
-            llm=self._model(),
+            llm=self._model,
             vad=None,
             turn_handling={"turn_detection": "realtime_llm"},
             userdata=self._desk.state,
@@ -230,34 +205,13 @@ class RealtimeVoice:
                     log.info("voice.closed_after_error", source=self._source, why=type(error).__name__)
                 if self._failed and self._room is not None:
                     await session.room_io.aclose()
+                await self._model.close_unused()
         except TimeoutError:
             log.warning("voice.close_timed_out", source=self._source, seconds=CLOSE_SECONDS)
         except RuntimeError as error:
             log.warning("voice.close_failed", source=self._source, why=str(error))
         self._desk.hear(AiQuiet(source=self._source, at=_now()))
         self._desk.hear(AiSettled(source=self._source, at=_now()))
-
-    def _model(self) -> _TappedModel:
-        model = _TappedModel(
-            model=self._access.realtime_model,
-            voice=self._profile.voice,
-            base_url=self._access.base_url,
-            api_key=self._access.api_key,
-            turn_detection=ServerVad(
-                type="server_vad",
-                threshold=0.5,
-                prefix_padding_ms=300,
-                silence_duration_ms=500,
-                create_response=True,
-                interrupt_response=True,
-            ),
-            input_audio_transcription=AudioTranscription(
-                model=self._access.stt_model, language=self._profile.language.split("-")[0]
-            ),
-        )
-        model.tap = self._on_provider_event
-        model.reconnected = self._on_reconnected
-        return model
 
     def _room_options(self) -> room_io.RoomOptions:
         return room_io.RoomOptions(
@@ -285,7 +239,7 @@ class RealtimeVoice:
             self._asked_at = fact.at
         self._hear(fact)
 
-    def _on_reconnected(self, _event: Any) -> None:
+    def _on_reconnected(self) -> None:
         log.warning("voice.reconnected", source=self._source)
         self._hear(RecogniserLost(source=self._source, at=_now()))
 

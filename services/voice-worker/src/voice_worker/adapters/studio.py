@@ -8,7 +8,8 @@ from livekit import rtc
 from call_events.catalogue import Speaker
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.openai_stt import OpenAIEar
-from voice_worker.adapters.realtime_voice import ModelAccess, RealtimeVoice
+from voice_worker.adapters.realtime_model import ModelAccess, TappedModel, realtime_model
+from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.profile import Profile
 from voice_worker.ports import CustomerBook, Desk, Hear
 
@@ -32,11 +33,23 @@ class LiveKitStudio:
         self._book = book
         self._access = access
         self._tls = tls
+        self._opened: TappedModel | None = None
+
+    def open(self) -> None:
+        """Begin to connect to the model for the first voice."""
+        self._opened = self._model()
+        self._opened.open_early()
+
+    async def close(self) -> None:
+        """Close what no voice was made of."""
+        if self._opened is not None:
+            await self._opened.close_unused()
 
     def voice(self, desk: Desk, source: str) -> RealtimeVoice:
         """A new session of the AI."""
+        model, self._opened = self._opened or self._model(), None
         return RealtimeVoice(
-            room=self._room, desk=desk, source=source, profile=self._profile, book=self._book, access=self._access
+            room=self._room, desk=desk, source=source, profile=self._profile, book=self._book, model=model
         )
 
     def ear(self, speaker: Speaker, source: str, hear: Hear) -> OpenAIEar:
@@ -56,3 +69,6 @@ class LiveKitStudio:
             language=self._profile.language.split("-")[0],
             tls=self._tls,
         )
+
+    def _model(self) -> TappedModel:
+        return realtime_model(self._access, voice=self._profile.voice, language=self._profile.language)

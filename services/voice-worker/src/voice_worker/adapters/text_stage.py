@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 import structlog
 
 from call_events.catalogue import Role, Speaker
-from voice_worker.adapters.realtime_voice import ModelAccess, RealtimeVoice
+from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
+from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.call import Phase
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import CustomerGone, HumanGone, Signal
@@ -122,9 +123,8 @@ class TextStudio:
 
     def voice(self, desk: Desk, source: str) -> RealtimeVoice:
         """A new session of the AI."""
-        voice = RealtimeVoice(
-            room=None, desk=desk, source=source, profile=self._profile, book=self._book, access=self._access
-        )
+        model = realtime_model(self._access, voice=self._profile.voice, language=self._profile.language)
+        voice = RealtimeVoice(room=None, desk=desk, source=source, profile=self._profile, book=self._book, model=model)
         self._stage.enter(voice)
         return voice
 

@@ -7,11 +7,6 @@ from call_events.catalogue import TransferCancelled, TransferConnected, Transfer
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The customer's phone is through to us."""
-
-
-@dataclass(frozen=True, slots=True)
 class CustomerGone:
     """The customer's leg is gone for good."""
 
@@ -36,11 +31,15 @@ class RoomGone:
     at: datetime
 
 
+#: The three ends of a transfer.
+Outcome = TransferConnected | TransferFailed | TransferCancelled
+
+
 @dataclass(frozen=True, slots=True)
 class TransferOutcome:
     """The end of the open transfer, read from the call's own stream."""
 
-    data: TransferConnected | TransferFailed | TransferCancelled
+    data: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,4 @@ class Stranded:
     """Nobody has spoken to the caller for too long, and nobody will."""
 
 
-#: What the call's table decides about.
-Action = CustomerGone | HumanGone | RoomGone | TransferOutcome | VoiceLost | GoodbyeAsked | OwnershipLost | Stranded
-
-Signal = Answered | Action
+Signal = CustomerGone | HumanGone | RoomGone | TransferOutcome | VoiceLost | GoodbyeAsked | OwnershipLost | Stranded

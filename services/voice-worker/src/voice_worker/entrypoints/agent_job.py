@@ -1,5 +1,5 @@
-"""One LiveKit job: the only place that knows of job contexts. It hands a connected room on and ends the job
-afterwards."""
+"""One LiveKit job: the only place that knows of job contexts. It hands the room on, with the way into it, and
+ends the job afterwards."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,11 +9,11 @@ from livekit.agents import AutoSubscribe, JobContext
 
 from call_events.errors import BadCallId
 from call_events.ids import CallId, call_id
-from voice_worker.errors import CustomerNeverCame
 
 log = structlog.get_logger()
 
-RunCall = Callable[[CallId, rtc.Room, api.LiveKitAPI], Awaitable[None]]
+Enter = Callable[[], Awaitable[None]]
+RunCall = Callable[[CallId, rtc.Room, api.LiveKitAPI, Enter], Awaitable[None]]
 
 
 async def answer(job: JobContext, run_call: RunCall) -> None:
@@ -25,11 +25,12 @@ async def answer(job: JobContext, run_call: RunCall) -> None:
         job.shutdown("bad room name")
         return
     log.debug("job.started", call=call)
-    await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-    log.debug("job.connected", call=call)
+
+    async def enter() -> None:
+        await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        log.debug("job.connected", call=call)
+
     try:
-        await run_call(call, job.room, job.api)
-    except CustomerNeverCame as error:
-        log.warning("job.without_caller", call=call, why=str(error))
+        await run_call(call, job.room, job.api, enter)
     finally:
         job.shutdown("the call is over")

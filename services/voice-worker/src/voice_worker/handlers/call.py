@@ -13,27 +13,25 @@ import structlog
 from call_events.catalogue import (
     CallEnded,
     EndedBy,
+    Human,
     LegJoined,
     LegLeft,
     Role,
     Speaker,
-    TransferCancelled,
     TransferCompleted,
     TransferConnected,
-    TransferDialing,
     TransferFailed,
     UtteranceCompleted,
 )
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, EventLog
-from voice_worker.domain.call import OpenTransfer, Phase, SessionState, Step
+from voice_worker.domain.call import Phase, SessionState, Step
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import (
-    Action,
-    Answered,
     CustomerGone,
     GoodbyeAsked,
     HumanGone,
+    Outcome,
     OwnershipLost,
     RoomGone,
     Signal,
@@ -48,6 +46,7 @@ from voice_worker.handlers.floor import Floor
 from voice_worker.handlers.limits import Limits
 from voice_worker.handlers.opening import call_started, note_customer, take_call
 from voice_worker.handlers.speech import Speech
+from voice_worker.handlers.transfers import Transfers, bad_news
 from voice_worker.ports import CustomerLeg, Ear, Legs, Studio, WallClock
 
 log = structlog.get_logger()
@@ -86,8 +85,12 @@ class Conductor:
         self._floor: Floor
         self._speech: Speech
         self._desk: CallDesk
+        self._transfers = Transfers(
+            events, call, state=self._state, emitter=self._emitter, clock=clock, signal=self.signal
+        )
         self._human: TransferConnected | None = None
         self._customer_gone = asyncio.Event()
+        self._customer_listens = asyncio.Event()
         self._started = clock.now()
 
     @property
@@ -112,36 +115,38 @@ class Conductor:
         self._inbox.put_nowait(signal)
 
     async def run(self) -> None:
-        """Live through the call; returns when it is over for this worker.
-
-        Raises:
-            CustomerNeverCame: there is no caller.
-        """
+        """Live through the call; returns when it is over for this worker, at once if it is not ours."""
         with structlog.contextvars.bound_contextvars(call=self._call):
-            leg = await self._legs.customer(self._limits.customer_s)
+            async with asyncio.TaskGroup() as opening:
+                # The log is asked while the room is still being entered: the caller hears the difference.
+                finding = opening.create_task(self._legs.customer(self._limits.customer_s), name="customer")
+                before = await take_call(self._events, self._emitter, self._call, self._limits.ask_log_s)
+                if before is None:
+                    finding.cancel()
+                    return
+                log.debug("call.taken")
+            if (leg := finding.result()) is None:
+                log.warning("job.without_caller", waited_s=self._limits.customer_s)
+                return
             log.debug("call.customer_found")
             note_customer(self._state, leg)
-            before = await take_call(self._events, self._emitter, self._call, self._limits.ask_log_s)
-            if before is None:
-                return
-            log.debug("call.taken")
             self._prepare(before)
             if not before:
-                opening = call_started(self._call, leg, self._profile, self._producer)
-                self._emitter.emit(opening, at=self._started, once=("call.started",))
+                opened = call_started(self._call, leg, self._profile, self._producer)
+                self._emitter.emit(opened, at=self._started, once=("call.started",))
             async with asyncio.TaskGroup() as group:
                 running = [
                     group.create_task(work, name=name)
                     for name, work in (
                         ("append", self._emitter.run()),
                         ("renew", self._emitter.keep_owning()),
-                        ("outcomes", self._follow(len(before))),
+                        ("outcomes", self._transfers.follow(len(before))),
                         ("patience", self._patience()),
                         ("answer", self._await_answer(leg)),
                     )
                 ]
                 try:
-                    await self._live(leg, group, resumed=bool(before))
+                    await self._live(group, resumed=bool(before))
                 finally:
                     # Whatever happened: what is known is written, sessions are closed and nobody is left on the line.
                     await self._floor.close()
@@ -174,27 +179,24 @@ class Conductor:
             speech=self._speech,
             floor=self._floor,
             clock=self._clock,
+            listens=self._customer_listens,
             signal=self.signal,
         )
 
-    async def _live(self, leg: CustomerLeg, group: asyncio.TaskGroup, *, resumed: bool) -> None:
-        await self._speak(self._profile.first_agent)
+    async def _live(self, group: asyncio.TaskGroup, *, resumed: bool) -> None:
+        if await self._speak(self._profile.first_agent):
+            # Asked for while the phone still rings; it is heard once the customer listens, see Desk.customer_listens.
+            self._floor.tell("Go on where the conversation stopped." if resumed else self._profile.greeting)
         log.debug("call.voice_started")
         while self._state.phase is not Phase.ENDED:
             signal = await self._inbox.get()
             try:
-                if isinstance(signal, Answered):
-                    log.debug("call.answered")
-                    joined = LegJoined(identity=leg.identity, role=Role.CUSTOMER, sip_call_id=leg.sip_call_id)
-                    self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", leg.identity))
-                    self._floor.tell("Go on where the conversation stopped." if resumed else self._profile.greeting)
-                else:
-                    await self._act(signal, group)
+                await self._act(signal, group)
             except IllegalMove as refused:
                 log.warning("call.illegal_move", signal=type(signal).__name__, why=str(refused))
 
     def _act(  # noqa: PLR0911 - one return for each kind of signal
-        self, signal: Action, group: asyncio.TaskGroup
+        self, signal: Signal, group: asyncio.TaskGroup
     ) -> Coroutine[Any, Any, None]:
         match signal:
             case CustomerGone():
@@ -230,9 +232,7 @@ class Conductor:
         """The person is on the line."""
         self._state.step(Step.CONNECTED)
         self._state.transfer = None
-        self._human, human = connected, connected.human
-        joined = LegJoined(identity=human.identity, role=Role.HUMAN, sip_call_id=connected.sip_call_id)
-        self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", human.identity))
+        human = self._human_joined(connected)
 
         def start(ear: Ear) -> None:
             group.create_task(ear.run(), name=ear.source)
@@ -252,17 +252,20 @@ class Conductor:
         if not await self._legs.joined(human.identity, self._limits.human_s):
             self.signal(HumanGone(identity=human.identity, reason="LEFT_AT_ONCE", at=self._clock.now()))
 
-    async def _transfer_over(self, outcome: TransferFailed | TransferCancelled | TransferConnected) -> None:
+    def _human_joined(self, connected: TransferConnected) -> Human:
+        self._human, human = connected, connected.human
+        joined = LegJoined(identity=human.identity, role=Role.HUMAN, sip_call_id=connected.sip_call_id)
+        self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", human.identity))
+        return human
+
+    async def _transfer_over(self, outcome: Outcome) -> None:
         """Nobody came."""
         self._state.transfer = None
         if self._state.phase is Phase.STRANDED:
             await self._end(EndedBy.SYSTEM, MODEL_UNAVAILABLE)
         elif isinstance(outcome, TransferFailed):
             self._state.step(Step.FAILED)
-            self._floor.tell(
-                f"The transfer failed: {outcome.outcome}. {outcome.reason} Tell the caller plainly and kindly that "
-                "nobody could be reached, and offer what is left: another department, a call back, going on with you."
-            )
+            self._floor.tell(bad_news(outcome))
         else:
             self._state.step(Step.CANCELLED)
 
@@ -307,40 +310,32 @@ class Conductor:
 
     async def _end(self, by: EndedBy, cause: str) -> None:
         self._state.step(Step.ENDED)
+        # The customer's leg first: a phone that still rings for them must stop, and nobody is connected any more.
+        customer = self._state.customer_identity
+        left = LegLeft(identity=customer, role=Role.CUSTOMER, reason=cause)
+        self._emitter.emit(left, at=self._clock.now(), once=("leg.left", customer))
         await self._floor.last_words(self._customer_gone)
-        at, customer = self._clock.now(), self._state.customer_identity
-        self._speech.close(at)
+        self._speech.close(self._clock.now())
+        outcome = await self._transfers.settle(self._limits.outcome_s)
+        if isinstance(outcome, TransferConnected):
+            self._human_joined(outcome)
+        at = self._clock.now()
         if self._human is not None:
             leg = self._human.human.identity
             self._emitter.emit(LegLeft(identity=leg, role=Role.HUMAN, reason=cause), at=at, once=("leg.left", leg))
-        left = LegLeft(identity=customer, role=Role.CUSTOMER, reason=cause)
-        self._emitter.emit(left, at=at, once=("leg.left", customer))
         duration = max(0, int((at - self._started).total_seconds() * 1000))
         self._emitter.emit(CallEnded(ended_by=by, cause=cause, duration_ms=duration), at=at, once=("call.ended",))
 
     # Beside the call -------------------------------------------------------------------------------------------------
 
     async def _await_answer(self, leg: CustomerLeg) -> None:
-        if await self._legs.answered(leg, self._limits.answer_s):
-            self.signal(Answered())
-        else:
+        if not await self._legs.answered(leg, self._limits.answer_s):
             self.signal(CustomerGone(reason="NOT_ANSWERED", at=self._clock.now()))
-
-    async def _follow(self, after: int) -> None:
-        """Hear from the call's own stream what became of the transfer."""
-        async for event in self._events.follow(self._call, after=after):
-            data, transfer = event.data, self._state.transfer
-            if transfer is None or getattr(data, "transfer_id", None) != transfer.transfer_id:
-                continue
-            if isinstance(data, TransferDialing):
-                self._state.transfer = OpenTransfer(
-                    transfer_id=transfer.transfer_id,
-                    destination=transfer.destination,
-                    requested_at=transfer.requested_at,
-                    legs=(*transfer.legs, data.identity),
-                )
-            elif isinstance(data, TransferConnected | TransferFailed | TransferCancelled):
-                self.signal(TransferOutcome(data))
+            return
+        log.debug("call.answered")
+        joined = LegJoined(identity=leg.identity, role=Role.CUSTOMER, sip_call_id=leg.sip_call_id)
+        self._emitter.emit(joined, at=self._clock.now(), once=("leg.joined", leg.identity))
+        self._customer_listens.set()
 
     async def _patience(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """What the AI's voice and its tools may tell the call and ask of it."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Literal
 from uuid import uuid4
@@ -17,7 +18,7 @@ from voice_worker.ports import WallClock
 
 
 class CallDesk:
-    """The call's side of :class:`~voice_worker.ports.Desk`. Nothing here waits."""
+    """The call's side of :class:`~voice_worker.ports.Desk`. Nothing here waits but :meth:`customer_listens`."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class CallDesk:
         speech: Speech,
         floor: Floor,
         clock: WallClock,
+        listens: asyncio.Event,
         signal: Callable[[Signal], None],
     ) -> None:
         self._profile = profile
@@ -36,12 +38,17 @@ class CallDesk:
         self._speech = speech
         self._floor = floor
         self._clock = clock
+        self._listens = listens
         self._signal = signal
 
     @property
     def state(self) -> SessionState:
         """The call's shared notes."""
         return self._state
+
+    async def customer_listens(self) -> None:
+        """Wait until the customer's phone is through to us; see :class:`~voice_worker.ports.Desk`."""
+        await self._listens.wait()
 
     def hear(self, fact: Fact) -> None:
         """A fact about speech."""

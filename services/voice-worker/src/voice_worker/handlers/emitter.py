@@ -60,6 +60,7 @@ class Emitter:
         *,
         at: datetime,
         once: tuple[str | int, ...] | None = None,
+        event_id: EventId | None = None,
         correlation: str | None = None,
         causation: EventId | None = None,
     ) -> None:
@@ -69,6 +70,7 @@ class Emitter:
             data: what happened.
             at: when it happened.
             once: parts of an id that is the same however often this fact is reported, e.g. after a restart.
+            event_id: the whole id, where the catalogue lays it down.
             correlation: what it belongs to, e.g. a transfer id.
             causation: the event that made it happen.
         """
@@ -78,7 +80,7 @@ class Emitter:
             data=data,
             call=self._call,
             producer=self._producer,
-            id=derived_event_id(self._call, *once) if once else new_event_id(),
+            id=event_id or (derived_event_id(self._call, *once) if once else new_event_id()),
             time=at,
             correlation_id=correlation,
             causation_id=causation,

@@ -15,6 +15,8 @@ class Limits:
     human_s: float = 5.0
     #: For the log before the first word; after that the call goes on and the log is asked again.
     ask_log_s: float = 1.0
+    #: At the end of the call, for the outcome of a transfer that is still open.
+    outcome_s: float = 3.0
     #: For a text after its speech has ended, when the recogniser is about to be closed.
     text_s: float = 2.0
     #: For a customer who is still speaking when the human comes on the line; the AI is silent already.

@@ -10,10 +10,11 @@ Facts of livekit-agents 1.8.9 this module is built on:
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from livekit.agents import Agent, RunContext, StopResponse, ToolError, function_tool
+from livekit import rtc
+from livekit.agents import Agent, ModelSettings, RunContext, StopResponse, ToolError, function_tool
 from livekit.agents.llm import ChatContext, FunctionTool
 
 from voice_worker.domain.call import Phase
@@ -83,6 +84,14 @@ class CallAgent(Agent):
         self.desk.agent_entered(self._spec.key, reason=self._reason, context_items=self._context_items)
         if self._introduction:
             self.session.generate_reply(instructions=self._introduction)
+
+    async def realtime_audio_output_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """Speak, but not before the customer listens: what is said while the phone rings would be lost on them."""
+        await self.desk.customer_listens()
+        async for frame in Agent.default.realtime_audio_output_node(self, audio, model_settings):
+            yield frame
 
     def may_act(self) -> None:
         """Tools begin with this: once a human has the call, or it is over, the model's wishes are void.
