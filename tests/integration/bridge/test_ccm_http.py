@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -103,6 +104,59 @@ async def test_a_connection_cut_after_ccm_took_the_message_is_no_answer(
         first, second = ccm.record.taken()
     assert first.raw == second.raw
     assert second.duplicate
+
+
+@asynccontextmanager
+async def half_answering(status: int, then: str) -> AsyncIterator[str]:
+    """A server that sends the headers of an answer and the beginning of its body, and then no more; yields its URL."""
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+        writer.write(f"HTTP/1.1 {status} Told\r\nRetry-After: 3\r\nContent-Length: 900\r\n\r\nso far".encode())
+        await writer.drain()
+        if then == "hangs":
+            await over.wait()
+        elif then == "resets":
+            writer.transport.abort()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ccm/message/receive"
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize("then", ["hangs", "resets", "closes"])
+@pytest.mark.parametrize(
+    ("status", "reaction"),
+    [(202, Reaction.DELIVERED), (400, Reaction.REFUSED), (404, Reaction.MISCONFIGURED), (503, Reaction.AGAIN)],
+)
+async def test_the_status_counts_though_the_body_stalls_or_breaks_off(
+    client: aiohttp.ClientSession, message: Message, then: str, status: int, reaction: Reaction
+) -> None:
+    """A message that CCM has taken would otherwise be repeated for ever."""
+    async with half_answering(status, then) as url, asyncio.timeout(10):
+        reply = await CcmHttp(client, url, DIALECT, login=None, timeout_s=2).post(message)
+    assert (reply.status, react(reply)) == (status, reaction)
+
+
+async def test_the_deadline_ends_with_the_headers(message: Message) -> None:
+    """An answer that comes just in time is not turned into none by its body."""
+    async with half_answering(202, "hangs") as url, connect(connections=1, timeout_s=0.3) as client:
+        sink = CcmHttp(client, url, DIALECT, login=None, timeout_s=0.3)
+        assert [(await sink.post(message)).status for _ in range(2)] == [202, 202], "and the one connection is let go"
+
+
+async def test_what_came_of_a_refusals_body_is_told(client: aiohttp.ClientSession, message: Message) -> None:
+    async with half_answering(503, "closes") as url:
+        reply = await CcmHttp(client, url, DIALECT, login=None, timeout_s=2).post(message)
+    assert (reply.excerpt, reply.retry_after_s) == ("so far", 3.0)
 
 
 async def test_reachable_is_checked_and_the_mend_is_told() -> None:

@@ -1,4 +1,8 @@
-"""CCM over HTTP: one POST per message, pooled connections, a deadline over the whole attempt.
+"""CCM over HTTP: one POST per message, pooled connections, a deadline until the answer's headers are there.
+
+The status alone says what became of a message. The body of an answer is undocumented and never needed: its beginning
+is kept for the person on call, and one that stalls or breaks off changes nothing. If it did, a message that CCM has
+taken would be repeated for ever.
 
 The client is aiohttp's: with a hundred pooled connections httpx takes milliseconds of CPU per request (it looks at each
 idle connection each time), which at a thousand events a second is the whole machine.
@@ -22,6 +26,10 @@ from ccm_bridge.errors import CcmUnreachable
 
 #: Of an answer's body: enough for the person on call, and a bound on what a foreign server may make us keep.
 _EXCERPT = 1024
+#: What is read of it, so that the connection can be used again, and how long that may take.
+_LARGEST_BODY = 16_384
+_BODY_S = 1.0
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class CcmHttp:
@@ -47,35 +55,48 @@ class CcmHttp:
         body = self._dialect.render(message)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await (self._post(body) if self._login is None else self._post_as(self._login, body))
+                response = await (self._ask(body) if self._login is None else self._ask_as(self._login, body))
         except TimeoutError:  # ours, and aiohttp's own, which are among its ClientErrors too
             return Reply(NoAnswer.TIMEOUT)
         except (aiohttp.ClientError, OSError) as error:
             return Reply(NoAnswer.CONNECTION, excerpt=type(error).__name__)
         except LoginFailed as failed:
             return failed.reply
+        excerpt = await _beginning(response)
+        if 200 <= response.status < 300:
+            return Reply(response.status)
+        return Reply(
+            response.status, retry_after_s=_retry_after(response.headers.get("Retry-After")), excerpt=excerpt
+        )
 
-    async def _post_as(self, login: BearerLogin, body: bytes) -> Reply:
+    async def _ask_as(self, login: BearerLogin, body: bytes) -> aiohttp.ClientResponse:
         token = await login.token()
-        reply = await self._post(body, token)
-        if reply.status == 401:
-            reply = await self._post(body, await login.token(instead_of=token))
-        return reply
+        response = await self._ask(body, token)
+        if response.status == 401:
+            response.release()
+            response = await self._ask(body, await login.token(instead_of=token))
+        return response
 
-    async def _post(self, body: bytes, token: SecretStr | None = None) -> Reply:
+    async def _ask(self, body: bytes, token: SecretStr | None = None) -> aiohttp.ClientResponse:
+        """Returns when status and headers are there."""
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-            if 200 <= response.status < 300:
-                # A success's body is undocumented and never needed; reading it keeps the connection usable.
-                await response.content.read(65_536)
-                return Reply(response.status)
-            return Reply(
-                response.status,
-                retry_after_s=_retry_after(response.headers.get("Retry-After")),
-                excerpt=(await response.content.read(_EXCERPT)).decode("utf-8", "replace"),
-            )
+        return await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> str:
+    """How the answer's body begins, or as much of that as comes in time; the connection is let go."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            while len(body) < _LARGEST_BODY and (more := await response.content.read(_LARGEST_BODY - len(body))):
+                body += more
+    except _BROKEN:
+        pass
+    finally:
+        response.release()  # closed rather than used again if there was more to come
+    return body[:_EXCERPT].decode("utf-8", "replace")
 
 
 def _retry_after(value: str | None) -> float | None:
