@@ -86,6 +86,19 @@ async def test_many_calls_at_once_each_in_order_one_request_in_flight(
     assert {arrival.outcome for arrival in ccm.record.arrivals} == {"accepted"}
 
 
+async def test_a_backlog_of_more_calls_than_slots_is_taken_up_at_once(
+    redis_url: str, redis: Redis, ccm: CcmStandIn
+) -> None:
+    """Every slot reads its call's history at once. A pool too small for that fails, and each failure costs a lease."""
+    calls = [CallId(f"call-{number}") for number in range(150)]
+    async with asyncio.TaskGroup() as tasks:
+        for call in calls:
+            tasks.create_task(append(redis, *talk(call, 1)))
+    async with running(redis_url, ccm, lease_s=60):
+        await wait_until(lambda: len(ccm.record.taken()) == 150 * 2, within_s=20, what="without waiting for a lease")
+    assert all(texts(ccm, call) == told(1) for call in calls)
+
+
 async def test_a_transfer_holds_its_call_and_no_other(redis_url: str, redis: Redis, ccm: CcmStandIn) -> None:
     held, free = CallId("held"), CallId("free")
     async with running(redis_url, ccm):

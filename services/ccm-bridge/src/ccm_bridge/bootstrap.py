@@ -29,6 +29,8 @@ from ccm_bridge.ports import ConversationSink
 from ccm_bridge.settings import Settings, seconds
 
 GROUP = "ccm"
+#: Redis connections besides one for every call in hand: the script lanes (8), the blocking read, the upkeep.
+_SPARE_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def build(settings: Settings, *, registry: CollectorRegistry = REGISTRY) -
         CcmUnreachable: CCM cannot, and the settings want it at the start.
     """
     async with AsyncExitStack() as stack:
-        redis = connect_redis(settings.redis_url)
+        redis = connect_redis(settings.redis_url, max_connections=settings.slots + _SPARE_CONNECTIONS)
         stack.push_async_callback(redis.aclose)
         await check_server(redis, url=settings.redis_url)
         if settings.require_ccm_at_start:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from call_events.clock import SystemClock
 from call_events.connection import check_server, connect
-from call_events.consumer import Consumer
+from call_events.consumer import Consumer, ConsumerOptions
 from call_events.errors import BadSetting
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
@@ -32,6 +32,10 @@ log = structlog.get_logger()
 
 #: The consumer group: every orchestrator on this log shares it.
 GROUP = "transfer"
+_CONSUMING = ConsumerOptions()
+#: Redis connections besides one for every call in hand: dials read their calls' logs (each five times a second, for a
+#: millisecond), the script lanes (8), the blocking read, the upkeep.
+_SPARE_CONNECTIONS = 256
 
 
 class Orchestrator:
@@ -63,7 +67,9 @@ class Orchestrator:
                 gauges=gauges,
                 tasks=tasks,
             )
-            consumer = Consumer(self._redis, group=GROUP, worker=self.instance, handler=handler, runner=runner)
+            consumer = Consumer(
+                self._redis, group=GROUP, worker=self.instance, handler=handler, options=_CONSUMING, runner=runner
+            )
             self._stream = Stream(consumer, dials, grace_s=self._settings.stop_grace_s)
             watch = tasks.create_task(self._livekit.keep_watch(), name="livekit-watch")
             await self._stream.run(stop)
@@ -79,6 +85,15 @@ class Orchestrator:
         }
 
 
+def connect_log(settings: Settings) -> Redis:
+    """A client with room for every call in hand and every dial.
+
+    Raises:
+        BadSetting: REDIS_URL is none.
+    """
+    return connect(settings.redis_url, max_connections=_CONSUMING.slots + _SPARE_CONNECTIONS)
+
+
 @asynccontextmanager
 async def orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
     """Build from settings, check what is needed, close in reverse.
@@ -91,7 +106,7 @@ async def orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
     except BadDestinations as error:
         raise BadSetting(f"TRANSFER_ORCHESTRATOR_DESTINATIONS: {error}") from error
     async with AsyncExitStack() as stack:
-        redis = connect(settings.redis_url)
+        redis = connect_log(settings)
         stack.push_async_callback(redis.aclose)
         await check_server(redis, url=settings.redis_url)
         livekit = await stack.enter_async_context(

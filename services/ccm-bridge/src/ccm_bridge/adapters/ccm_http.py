@@ -65,9 +65,7 @@ class CcmHttp:
         excerpt = await _beginning(response)
         if 200 <= response.status < 300:
             return Reply(response.status)
-        return Reply(
-            response.status, retry_after_s=_retry_after(response.headers.get("Retry-After")), excerpt=excerpt
-        )
+        return Reply(response.status, retry_after_s=_retry_after(response.headers.get("Retry-After")), excerpt=excerpt)
 
     async def _ask_as(self, login: BearerLogin, body: bytes) -> aiohttp.ClientResponse:
         token = await login.token()
