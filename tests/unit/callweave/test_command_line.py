@@ -98,6 +98,13 @@ def test_what_was_read_is_not_changed_and_no_server_stays(log_directory: Path, m
     assert run(log_directory, monkeypatch, "timeline", CALL) == run(log_directory, monkeypatch, "timeline", CALL)
 
 
+def test_the_address_of_a_server_that_was_killed_is_no_obstacle(
+    log_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (log_directory / "url").write_text("redis://127.0.0.1:1/0")
+    assert CALL in run(log_directory, monkeypatch, "calls")
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "told"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from call_events.connection import check_server, connect
 from call_events.embedded import EmbeddedRedis
-from call_events.errors import BadSetting
+from call_events.errors import BadSetting, LogUnavailable
 from call_events.redis_log import RedisEventLog
 from callweave.settings import Settings
 
@@ -23,7 +23,7 @@ async def open_log(settings: Settings) -> AsyncIterator[RedisEventLog]:
         async with _connected(settings.redis_url.get_secret_value()) as log:
             yield log
         return
-    running = running_url(settings.log_dir)
+    running = await running_url(settings.log_dir)
     if running is not None:
         async with _connected(running) as log:
             yield log
@@ -37,10 +37,21 @@ async def open_log(settings: Settings) -> AsyncIterator[RedisEventLog]:
         yield log
 
 
-def running_url(directory: Path) -> str | None:
-    """URL of the server that has this directory open now, if one does (it leaves its address there while it runs)."""
+async def running_url(directory: Path) -> str | None:
+    """URL of the server that has this directory open now, if one does.
+
+    It leaves its address there while it runs; one that was killed leaves it for ever, so the address is tried.
+    """
     address = directory / "url"
-    return address.read_text().strip() or None if address.is_file() else None
+    url = address.read_text().strip() if address.is_file() else ""
+    if not url:
+        return None
+    async with connect(url) as redis:
+        try:
+            await check_server(redis)
+        except LogUnavailable:
+            return None
+    return url
 
 
 @asynccontextmanager

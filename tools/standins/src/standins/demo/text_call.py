@@ -102,18 +102,19 @@ class TextPlay:
         """What the orchestrator would write if there were a telephone."""
         transfer, dial = requested.transfer_id, "simulated"
         human = c.Human(identity=f"human-{dial}", name="Maria Weber")
-        for data in (
-            c.TransferDialing(
-                transfer_id=transfer, attempt=1, dial_id=dial, target="nobody's phone", identity=human.identity
-            ),
-            c.TransferRinging(transfer_id=transfer, attempt=1, dial_id=dial),
-            c.TransferConnected(
-                transfer_id=transfer, attempt=1, dial_id=dial, destination=requested.destination, human=human
-            ),
-        ):
-            await self._log.append(
-                Event[EventData](data=data, call=self._call, producer="demo", correlation_id=transfer)
-            )
+        dialling = c.TransferDialing(
+            transfer_id=transfer, attempt=1, dial_id=dial, target="nobody's phone", identity=human.identity
+        )
+        await self._append(dialling, transfer)
+        await self._append(c.TransferRinging(transfer_id=transfer, attempt=1, dial_id=dial), transfer)
+        await self._said(self._book["billing.connecting_person"].text)
+        connected = c.TransferConnected(
+            transfer_id=transfer, attempt=1, dial_id=dial, destination=requested.destination, human=human
+        )
+        await self._append(connected, transfer)
+
+    async def _append(self, data: EventData, transfer: str) -> None:
+        await self._log.append(Event[EventData](data=data, call=self._call, producer="demo", correlation_id=transfer))
 
 
 class SimulatedWorker:
@@ -149,6 +150,7 @@ async def simulated_worker(call: CallId, settings: Mapping[str, str], log_file: 
     with log_file.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *bound_to_us([sys.executable, "-m", VOICE_WORKER.module, "--simulate", call]),
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops it in order
             stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=output,

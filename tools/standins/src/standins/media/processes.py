@@ -56,9 +56,13 @@ class ChildProcess:
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *bound_to_us(self._arguments),
-                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 env=None if self._environment is None else dict(self._environment),
-            )  # fmt: skip
+                # Ctrl-C at a terminal goes to the whole group; it is for us, and we stop our children in order.
+                start_new_session=True,
+            )
         return self
 
     async def __aexit__(

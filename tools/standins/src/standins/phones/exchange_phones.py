@@ -35,6 +35,11 @@ class ExchangePhones:
         self._phones.append(phone)
         return phone
 
+    async def hang_up(self) -> None:
+        """See `Phones.hang_up`."""
+        for phone in self._phones:
+            await phone.hang_up()
+
     async def __aenter__(self) -> ExchangePhones:
         return self
 
@@ -43,6 +48,6 @@ class ExchangePhones:
     ) -> None:
         for phone in self._phones:
             self._exchange.unplug(phone)
-            await phone.hang_up()
+        await self.hang_up()
         for path in await asyncio.to_thread(save_recordings, self._phones, self._directory):
             log.debug("phones.recording_saved", path=str(path))

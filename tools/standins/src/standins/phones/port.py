@@ -182,3 +182,7 @@ class Phones(Protocol):
             name: names its recordings; `phone-1`, `phone-2` … unless given. Never the number: that is personal data.
         """
         ...
+
+    async def hang_up(self) -> None:
+        """Every phone on the hook."""
+        ...

@@ -291,6 +291,12 @@ class SipPhones:
         self._phones.append(phone)
         return phone
 
+    async def hang_up(self) -> None:
+        """See `Phones.hang_up`."""
+        for phone in self._phones:
+            if phone.in_call or phone.ringing:
+                await phone.hang_up()
+
     async def __aenter__(self) -> SipPhones:
         await self._network.__aenter__()
         return self
@@ -299,9 +305,7 @@ class SipPhones:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for phone in self._phones:
-                if phone.in_call or phone.ringing:
-                    await phone.hang_up()
+            await self.hang_up()
             await asyncio.to_thread(save_recordings, self._phones, self._directory)
         finally:
             await self._network.__aexit__(kind, error, trace)

@@ -9,6 +9,7 @@
 | CCM_URL | the CCM stand-in |
 """
 
+import fcntl
 import os
 import secrets
 import sys
@@ -30,6 +31,8 @@ from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
 from standins.stack.services import ALL, Program, Service
 
+#: Of this checkout: the stand-ins are never installed without it.
+PROFILES = Path(__file__).resolve().parents[5] / "profiles"
 MODEL_DEADLINE_S = 30.0
 #: Where nothing listens: a service that must have an address but never uses it.
 NOWHERE = "ws://127.0.0.1:9"
@@ -114,6 +117,9 @@ class Stack:
         for service in self.services.values():
             await service.ready()
             self._say(f"{service.program.module} is ready")
+        if self._options.media:
+            # First of all when it ends: a worker that is told to stop waits for its running calls.
+            self._stack.push_async_callback(self.phones.hang_up)
 
     async def _start_log(self) -> None:
         given = self._environment.get("REDIS_URL")
@@ -121,14 +127,29 @@ class Stack:
             self.redis_url = given
             self.parts.append(("event log", "the server at REDIS_URL"))
         else:
-            server = await self._stack.enter_async_context(EmbeddedRedis(self._options.log_directory))
+            directory = self._options.log_directory
+            if directory is not None and not self._lock(directory):
+                self._say(f"{directory} is in use by another run; this one keeps its log in {self.directory / 'log'}")
+                directory = self.directory / "log"
+            server = await self._stack.enter_async_context(EmbeddedRedis(directory))
             self.redis_url = server.url
             self.parts.append(("event log", "real Valkey (embedded)"))
-            if self._options.log_directory is not None:
-                self._leave_address(self._options.log_directory / "url", server.url)
+            if directory is not None:
+                self._leave_address(directory / "url", server.url)
         redis = connect(self.redis_url)
         self._stack.push_async_callback(redis.aclose)
         self.log = RedisEventLog(redis)
+
+    def _lock(self, directory: Path) -> bool:
+        """Two servers must not write one append-only file. The lock ends with this process, however it ends."""
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+        self._stack.callback(lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _leave_address(self, path: Path, url: str) -> None:
         """So that the command line finds the running server instead of opening its directory a second time."""
@@ -232,9 +253,9 @@ class Stack:
                     "OPENAI_BASE_URL": self.model_url,
                     "OPENAI_API_KEY": self._environment.get("OPENAI_API_KEY") or "stand-in",
                 }
-                return settings | livekit | model | {"VOICE_WORKER_PROFILES_DIR": str(Path("profiles").resolve())}
+                return settings | livekit | model | {"VOICE_WORKER_PROFILES_DIR": str(PROFILES)}
             case "transfer_orchestrator":
-                destinations = Path("profiles/contact-centre/destinations.yaml").resolve()
-                return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": str(destinations)}
+                destinations = str(PROFILES / "contact-centre" / "destinations.yaml")
+                return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": destinations}
             case _:
                 return settings | {"CCM_URL": self.ccm_url}
