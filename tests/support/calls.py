@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
+from call_events import catalogue as c
 from call_events.envelope import Event, EventData
 from call_events.ids import CallId
 from call_events.ports import AnyEvent
@@ -35,6 +36,17 @@ class Reading:
         """All events, once the log is closed."""
         async with asyncio.timeout(deadline_s):
             return [event async for event in self._stack.log.follow(self.call)]
+
+    async def nth_ai_utterance(self, count: int, deadline_s: float = DEADLINE_S) -> str:
+        """Id of the n-th thing an AI says in this call, as soon as it begins to say it."""
+        seen = 0
+        async with asyncio.timeout(deadline_s):
+            async for event in self.follow():
+                if isinstance(event.data, c.UtteranceStarted) and event.data.speaker.role is c.Role.AI:
+                    seen += 1
+                    if seen == count:
+                        return event.data.utterance_id
+        raise AssertionError(f"the call ended and an AI had spoken {seen} times")
 
     def follow(self) -> AsyncIterator[AnyEvent]:
         """Every event from the first on, as it comes."""

@@ -212,11 +212,12 @@ class Schedule:
         if finish:
             wake = False
         wake_at = datetime.fromtimestamp((self.now_ms + self.dice.choice((0, 500, 5000))) / 1000, UTC) if wake else None
+        told = seen if wake or self.dice.random() < 0.5 else to  # what comes after it is given next
         receipts = [Receipt(n, self.dice.choice(("delivered", "refused")), {}) for n in range(held.cursor + 1, to + 1)]
         attempts = self.dice.choice((0, 2))
         try:
             more = await worker.claims.commit(
-                held, to=to, seen=seen if wake else to, wake_at=wake_at, receipts=receipts, attempts=attempts
+                held, to=to, seen=told, wake_at=wake_at, receipts=receipts, attempts=attempts
             )
         except FencedError:
             assert held.epoch != self.calls[call].epoch, "fenced for no reason"
@@ -224,10 +225,11 @@ class Schedule:
             return
         assert held.epoch == self.calls[call].epoch, "I8: a commit of an old epoch was accepted"
         self.calls[call].owed = False
+        assert more is not None or wake or to == seen, "I6: let go of a call with unfinished events and no wake"
         if more is None:
             self.drop(worker, call)
         else:
-            self.given(worker, call, seen if wake else to, [entry[0] for entry in more])
+            self.given(worker, call, told, [entry[0] for entry in more])
 
     async def park(self) -> None:
         picked = self.pick(None)

@@ -12,6 +12,18 @@ from call_events.codec import wire_type
 from call_events.envelope import EventData
 from call_events.ports import AnyEvent
 
+#: Kind of a line → how a terminal shows it (style names as rich knows them).
+STYLES = {
+    "call": "bold",
+    "leg": "dim",
+    "agent": "magenta",
+    "speech": "",
+    "tool": "cyan",
+    "transfer": "yellow",
+    "usage": "dim",
+    "other": "red",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -23,7 +35,7 @@ class Line:
     #: Who or what: ``customer``, ``Billing AI``, ``transfer`` …
     who: str
     text: str
-    #: One of ``call leg agent speech tool transfer usage other``; for colours.
+    #: One of the keys of :data:`STYLES`.
     kind: str
 
 

@@ -116,7 +116,7 @@ def test_an_inversion_and_a_double_are_noticed_but_a_late_text_is_not_an_inversi
     assert verdict.delivered_in_order([GOOD[0], GOOD[2], delivery(2, "one", late=True)]).holds
 
 
-@pytest.mark.parametrize("gap", (0, 1, 3, 4, 5))
+@pytest.mark.parametrize("gap", [0, 1, 3, 4, 5])
 def test_a_message_that_ccm_never_got_is_noticed(gap: int) -> None:
     assert not verdict.delivered_completely(CALL_EVENTS, [d for i, d in enumerate(GOOD) if i != gap]).holds
 
@@ -124,6 +124,15 @@ def test_a_message_that_ccm_never_got_is_noticed(gap: int) -> None:
 def test_a_message_that_leaked_through_the_hold_is_noticed() -> None:
     leak = delivery(5, "two", second=0)
     assert not verdict.held_while_open(CALL_EVENTS, [*GOOD[:3], leak, *GOOD[4:]]).holds
+
+
+def test_a_transfer_without_an_outcome_is_noticed() -> None:
+    assert not verdict.held_while_open([e for e in CALL_EVENTS if e.seq != 7], GOOD).holds
+
+
+@pytest.mark.parametrize(("seconds", "holds"), [(0.0, True), (0.5, True), (0.7, False), (None, False)])
+def test_an_ai_that_speaks_on_is_noticed(seconds: float | None, holds: bool) -> None:
+    assert verdict.ai_fell_silent(seconds, within_s=0.6).holds is holds
 
 
 def test_phrases_heard_in_the_wrong_order_are_noticed() -> None:

@@ -14,6 +14,7 @@ from call_events.errors import CallEventsError
 from call_events.fold import CallState, fold
 from call_events.ids import call_id
 from call_events.ports import AnyEvent
+from call_events.timeline import STYLES
 from call_events.timeline import timeline as lines_of
 from callweave.log_access import open_log
 from callweave.settings import Settings
@@ -21,18 +22,6 @@ from callweave.settings import Settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 TABLE_WIDTH = 200
-
-#: Kind of a timeline line → how it looks on a terminal.
-COLOURS = {
-    "call": "bold",
-    "leg": "dim",
-    "agent": "magenta",
-    "speech": "",
-    "tool": "cyan",
-    "transfer": "yellow",
-    "usage": "dim",
-    "other": "red",
-}
 
 
 @app.command()
@@ -65,7 +54,7 @@ def timeline(
     """Show one call as a person reads it: what happened, when, and who said what."""
     console = Console(soft_wrap=True, highlight=False)
     for line in lines_of(asyncio.run(_events(call)), everything=everything):
-        console.print(Text(f"{line.seq:>4}  {line.at_s:>8.3f} s  {line.who:<14} {line.text}", style=COLOURS[line.kind]))
+        console.print(Text(f"{line.seq:>4}  {line.at_s:>8.3f} s  {line.who:<14} {line.text}", style=STYLES[line.kind]))
 
 
 @app.command()
@@ -74,7 +63,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="The state as one JSON object.")] = False,
     until: Annotated[int | None, typer.Option(help="Only events up to this number.", min=1)] = None,
 ) -> None:
-    """Rebuild the state of one call by folding its events, as every service does."""
+    """Rebuild the state of one call by folding its events, up to any moment."""
     events = asyncio.run(_events(call))
     state = fold(events if until is None else events[:until])
     if as_json:

@@ -23,7 +23,7 @@ from standins.demo.report import judge, print_report, times
 from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.demo.screen import Screen
 from standins.demo.text_call import TextPlay, simulated_worker
-from standins.demo.verdict import Finding, heard_in_order
+from standins.demo.verdict import Finding, ai_fell_silent, heard_in_order
 from standins.demo.watching import deliveries, save_messages, watch
 from standins.media import MediaError, find_livekit_server
 from standins.phones import Phone, PhoneError
@@ -32,7 +32,9 @@ from standins.stack.stack import Options, Stack
 
 RUN = Path(".run")
 #: The human says the first word a second after picking up: sound before that is the AI's.
-AI_OR_NOBODY_S = 0.8
+AI_OR_NOBODY_S = 0.9
+#: What the demo insists on; the goal is 250 ms, which `./dev bench calls` measures on a quiet machine.
+SILENT_WITHIN_S = 0.6
 _EXPECTED = (MediaError, PhoneError, CallEventsError, TimeoutError)
 
 
@@ -73,6 +75,7 @@ async def by_telephone(console: Console, screen: Screen, directory: Path, call: 
             wall_minus_monotonic=time.time() - time.monotonic(),
             silent_at=_last_sound_before(customer, played.human_picked_up_at + AI_OR_NOBODY_S),
         )
+        findings.append(ai_fell_silent(measured.connected_to_silent, within_s=SILENT_WITHIN_S))
         messages = save_messages(directory, stack, call)
     print_report(
         console,

@@ -10,10 +10,9 @@ from rich.text import Text
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
-from call_events.timeline import timeline
+from call_events.timeline import STYLES, timeline
 from standins.demo import verdict
 from standins.demo.scenario import Played
-from standins.demo.screen import COLOURS
 from standins.demo.verdict import Delivery, Finding
 
 
@@ -94,7 +93,7 @@ def print_report(
     """The whole page."""
     _heading(console, "The call, as the log tells it")
     for line in timeline(events, everything=True):
-        console.print(Text(f"{line.seq:>4}  {line.at_s:>7.2f} s  {line.who:<12} {line.text}", style=COLOURS[line.kind]))
+        console.print(Text(f"{line.seq:>4}  {line.at_s:>7.2f} s  {line.who:<12} {line.text}", style=STYLES[line.kind]))
     if deliveries is not None:
         _heading(console, "CCM's messages, in the order in which it got them")
         for count, one in enumerate(deliveries, start=1):

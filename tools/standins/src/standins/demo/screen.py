@@ -7,19 +7,9 @@ from rich.text import Text
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
-from call_events.timeline import line_of
+from call_events.timeline import STYLES, line_of
 from standins.demo.verdict import Delivery
 
-COLOURS = {
-    "call": "bold",
-    "leg": "dim",
-    "agent": "magenta",
-    "speech": "",
-    "tool": "cyan",
-    "transfer": "yellow",
-    "usage": "dim",
-    "other": "red",
-}
 #: Not worth a line while it runs; `callweave timeline CALL --all` shows them.
 _QUIET = (c.UtteranceEnded, c.UsageRecorded)
 
@@ -57,7 +47,7 @@ class Screen:
         line = line_of(event, self._start)
         held = "  (CCM holds)" if self._transfer_open else ""
         self._console.print(
-            Text(f"{line.seq:>4}  {line.at_s:>7.2f} s  {line.who:<12} {line.text}", style=COLOURS[line.kind])
+            Text(f"{line.seq:>4}  {line.at_s:>7.2f} s  {line.who:<12} {line.text}", style=STYLES[line.kind])
             + Text(held, style="dim yellow")
         )
 

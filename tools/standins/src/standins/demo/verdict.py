@@ -114,17 +114,22 @@ def delivered_completely(events: Sequence[AnyEvent], deliveries: Sequence[Delive
 
 def held_while_open(events: Sequence[AnyEvent], deliveries: Sequence[Delivery]) -> Finding:
     """From ``transfer.requested`` to its outcome CCM got nothing of what came after the request."""
-    held = leaked = 0
+    held = leaked = unsettled = 0
     for request in events:
         if not isinstance(request.data, c.TransferRequested):
             continue
         outcome = outcome_of(events, request.data.transfer_id)
         if outcome is None:
+            unsettled += 1
             continue
         within = [d for d in deliveries if request.seq <= d.seq <= outcome.seq]
         held += len(within)
         leaked += sum(1 for d in within if d.at < outcome.time)
-    return Finding(leaked == 0, "messages were held while the transfer was open", f"{held} held, {leaked} leaked")
+    return Finding(
+        leaked == unsettled == 0,
+        "messages were held while the transfer was open",
+        f"{held} held, {leaked} leaked" + (f", {unsettled} transfers without an outcome" if unsettled else ""),
+    )
 
 
 def outcome_of(events: Sequence[AnyEvent], transfer_id: str) -> AnyEvent | None:
@@ -137,6 +142,14 @@ def outcome_of(events: Sequence[AnyEvent], transfer_id: str) -> AnyEvent | None:
         ):
             return event
     return None
+
+
+def ai_fell_silent(connected_to_silent_s: float | None, *, within_s: float) -> Finding:
+    """No AI sound at the caller's ear later than this after the person was on the line."""
+    promise = f"the AI was silent within {within_s * 1000:.0f} ms once the person was on the line"
+    if connected_to_silent_s is None:
+        return Finding(False, promise, "the moment of connection or the caller's ear is not known")
+    return Finding(connected_to_silent_s <= within_s, promise, f"{connected_to_silent_s * 1000:.0f} ms")
 
 
 def happened(events: Sequence[AnyEvent], promise: str, *schemas: type) -> Finding:
