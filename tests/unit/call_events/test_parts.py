@@ -1,5 +1,6 @@
 """The small pure parts of the consumer."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from call_events import keys
 from call_events.catalogue import Speaker
 from call_events.claims import Held, read_receipt, receipt_args
 from call_events.errors import BadProgress, LogUnavailable
-from call_events.ids import CallId
+from call_events.ids import CallId, new_event_id
 from call_events.options import ConsumerOptions
 from call_events.ports import Progress, Receipt
 from call_events.retrying import check, may_pass, pause_s
@@ -32,6 +33,14 @@ def test_all_keys_of_a_call_are_in_one_slot_and_calls_spread_over_all_shards() -
 def test_the_shard_of_a_call_never_changes() -> None:
     """A release that computed it otherwise would not find the calls that are there."""
     assert [keys.tag_of(CallId(name)) for name in ("call-1", "room_7", "a")] == ["18", "235", "223"]
+
+
+def test_event_ids_are_random_uuids() -> None:
+    ids = [uuid.UUID(new_event_id()) for _ in range(1000)]
+
+    assert len(set(ids)) == 1000
+    assert {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+    assert {str(one)[19] for one in ids} == set("89ab")
 
 
 @pytest.mark.parametrize("through", [0, 4])

@@ -225,6 +225,8 @@ class World:
     ccm: FakeCcm = field(init=False)
     handler: ConversationDelivery = field(init=False)
     crashes: int = 0
+    #: What the consumer keeps for the handler between turns, as long as it holds the call.
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ccm = FakeCcm(self.clock)
@@ -232,6 +234,7 @@ class World:
 
     def restart(self) -> None:
         """A new process: everything that was only in memory is gone."""
+        self.memory = {}
         self.handler = ConversationDelivery(
             self.ccm,
             self.clock,
@@ -264,7 +267,7 @@ class World:
     def turn(self) -> None:
         """What the consumer does with a doorbell: ask until there is nothing more to do now."""
         for _ in range(1000):
-            view = CallView(CALL, tuple(self.events), self.cursor, tuple(self.receipts))
+            view = CallView(CALL, tuple(self.events), self.cursor, tuple(self.receipts), memory=self.memory)
             try:
                 progress = finish(self.handler(view))
             except ProcessKilledError:

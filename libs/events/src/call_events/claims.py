@@ -114,7 +114,10 @@ class GroupClaims:
         receipts: Sequence[Receipt] = (),
         attempts: int = 0,
     ) -> list[Entry] | None:
-        """Move the cursor; the events after ``seen`` if there are any, else ``None`` and the call is released.
+        """Move the cursor.
+
+        The lease is kept, and the events after ``seen`` are returned, if there are any or if ``to`` falls short of
+        ``seen`` without a wake; else ``None`` and the call is released.
 
         Raises:
             FencedError: nothing was changed; the call has gone to another worker.

@@ -63,6 +63,10 @@ class Drain:
         self._options = options
         self._clock = clock
         self._stopping = stopping
+        # Looked up once: finding a label costs more than counting.
+        self._done = metrics.HANDLED.labels(group, "done")
+        self._waited = metrics.HANDLED.labels(group, "waits")
+        self._age = metrics.EVENT_AGE_SECONDS.labels(group)
 
     def cut_short(self) -> None:
         """Cancel the handlers in hand; their calls are handed back."""
@@ -130,7 +134,7 @@ class Drain:
         more = await self._claims.commit(
             held,
             to=through,
-            seen=seen if waits else through,
+            seen=seen,
             wake_at=progress.wake_at,
             receipts=progress.receipts,
         )
@@ -181,9 +185,8 @@ class Drain:
         log.error("call.parked", after=to, reason=reason)
 
     def _finished(self, view: CallView, through: int, *, waits: bool) -> None:
-        metrics.HANDLED.labels(self._group, "waits" if waits else "done").inc()
+        (self._waited if waits else self._done).inc()
         now = self._clock.now()
-        age = metrics.EVENT_AGE_SECONDS.labels(self._group)
         for event in view.events[view.cursor : through]:
-            age.observe(max(0.0, (now - event.time).total_seconds()))
+            self._age.observe(max(0.0, (now - event.time).total_seconds()))
         log.info("call.handled", cursor=view.cursor, through=through, seen=len(view.events), waits=waits)

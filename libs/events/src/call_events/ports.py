@@ -1,7 +1,7 @@
 """What services ask of the log, named by role. ``redis_log`` and ``testing`` answer; both pass one suite."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -95,6 +95,9 @@ class CallView:
     receipts: Sequence[Receipt]
     #: How often the event after the cursor has failed before (drives back-off).
     attempts: int = 0
+    #: For what the handler would work out anew from the same events at every turn. Empty whenever the call is read
+    #: from the log again; a handler must come to the same answers with and without it.
+    memory: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def new(self) -> Sequence[AnyEvent]:

@@ -17,6 +17,9 @@ from call_events.workbench import Workbench, is_told_to_end
 log = structlog.get_logger()
 
 _PAUSE_S = 0.2
+#: Between two reads, so that doorbells which come in a burst are taken together: a read costs more than a claim, and
+#: a claim that finds three events costs less than three. The first doorbell after a silence does not wait.
+_BREATH_S = 0.002
 #: Without a good read for this long a worker is not healthy.
 _SILENCE_S = 10.0
 
@@ -57,6 +60,7 @@ class DoorbellReader:
                     await self._read("0", block=None)
                     start = ">"
                 await self._read(">", block=BLOCK_MS)
+                await asyncio.sleep(_BREATH_S)
             except (RedisError, OSError) as error:
                 start = "0"
                 await self._recover(error)

@@ -31,6 +31,7 @@ class Known:
     epoch: int
     events: list[AnyEvent] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Take new entries in; those already known are not decoded again."""
@@ -47,6 +48,7 @@ class Known:
             cursor=held.cursor,
             receipts=tuple(self.receipts),
             attempts=held.attempts,
+            memory=self.memory,
         )
 
 
@@ -69,10 +71,11 @@ class Views:
         known = self._take(call)
         if known is None or known.epoch + 1 != claim.epoch or len(known.events) < claim.cursor:
             known = Known(call, claim.epoch)
-            try:
-                await self._read_history(known, claim.cursor)
-            except (RedisError, OSError) as error:
-                raise translated(error) from error
+            if claim.epoch > 1:  # nobody of the group has held it before: there is nothing that could be read
+                try:
+                    await self._read_history(known, claim.cursor)
+                except (RedisError, OSError) as error:
+                    raise translated(error) from error
         known.epoch = claim.epoch
         known.extend(claim.entries)
         return known

@@ -1,7 +1,7 @@
 """Deliver the conversation of one call, one message at a time.
 
-State is the cursor and the receipts, nothing else: every turn reads the log anew, does at most one place, and answers
-how far it got. What is kept in memory besides (how often a message has failed, whether CCM serves) is advice about
+State is the cursor and the receipts, nothing else: every turn looks at the log, does at most one place, and answers how
+far it got. What is kept in memory besides (how often a message has failed, whether CCM serves) is advice about
 *when* to try; losing it costs one early attempt and never a message, a double or the order.
 """
 
@@ -17,7 +17,7 @@ from call_events.registry import UnknownData
 from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.delivery import Bounds, Deliver, Idle, Pass, Wait, next_step
-from ccm_bridge.domain.history import DELIVERED, PASSED_OVER, REFUSED, UNFINISHED, History, read_history
+from ccm_bridge.domain.history import DELIVERED, PASSED_OVER, REFUSED, UNFINISHED, History
 from ccm_bridge.domain.message import Message
 from ccm_bridge.domain.retry import Backoff, NoAnswer, Reaction, Reply, react
 from ccm_bridge.ports import ConversationSink, DeliveryMeter
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 _REMEMBERED = 20_000
 #: From this attempt on a message that CCM keeps failing is an error and no longer a warning.
 _ALARMING = 8
+#: Under this name the handler's reading of a call is kept in the view's memory.
+_HISTORY = "history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,14 @@ class ConversationDelivery:
 
     async def __call__(self, view: CallView) -> Progress:
         """Send the messages of the next place that has any, if they are due; finish what needs none."""
-        history = read_history(view.events, view.receipts)
+        # Carried from turn to turn, and dropped with a turn that fails: its receipts were not committed.
+        history: History = view.memory.pop(_HISTORY, None) or History()
+        history.follow(view.events, view.receipts)
+        progress = await self._go_on(view, history)
+        view.memory[_HISTORY] = history
+        return progress
+
+    async def _go_on(self, view: CallView, history: History) -> Progress:
         cursor = view.cursor
         receipts: list[Receipt] = []
         uncommitted = False

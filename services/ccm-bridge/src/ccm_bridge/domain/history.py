@@ -37,9 +37,9 @@ class Requested:
 
 @dataclass(slots=True)
 class History:
-    """What is known of a call. Built anew from the log at each turn; nothing of it is kept."""
+    """What is known of a call: a fold over its log and receipts, which may be carried on as they grow."""
 
-    events: Sequence[AnyEvent]
+    events: Sequence[AnyEvent] = ()
     #: utterance id -> its ``utterance.started`` (the first, should there be two).
     started: dict[str, AnyEvent] = field(default_factory=dict)
     ended: dict[str, AnyEvent] = field(default_factory=dict)
@@ -59,6 +59,20 @@ class History:
     settled: set[tuple[int, str]] = field(default_factory=set)
     #: Places passed over while their text could still come.
     passed_unfinished: set[int] = field(default_factory=set)
+
+    #: So many of the receipts have been folded in.
+    receipts_read: int = 0
+
+    def follow(self, events: Sequence[AnyEvent], receipts: Sequence[Receipt]) -> None:
+        """Fold in what has come since: both must begin with what was given before."""
+        for event in events[len(self.events) :]:
+            note = _NOTES.get(type(event.data))
+            if note is not None:
+                note(self, event)
+        self.events = events
+        for receipt in receipts[self.receipts_read :]:
+            self.add(receipt)
+        self.receipts_read = len(receipts)
 
     def add(self, receipt: Receipt) -> None:
         """Take note of what was done about a place."""
@@ -89,13 +103,8 @@ class History:
 
 def read_history(events: Sequence[AnyEvent], receipts: Sequence[Receipt]) -> History:
     """Index the events and receipts of one call."""
-    history = History(events)
-    for event in events:
-        note = _NOTES.get(type(event.data))
-        if note is not None:
-            note(history, event)
-    for receipt in receipts:
-        history.add(receipt)
+    history = History()
+    history.follow(events, receipts)
     return history
 
 

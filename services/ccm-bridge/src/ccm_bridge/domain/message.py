@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from call_events.ids import CallId
 
@@ -17,6 +18,11 @@ from call_events.ids import CallId
 _MESSAGES = uuid.UUID("b3c6f1de-58a4-5c0e-9b35-3f1d7a0c9e42")
 
 Fact = str | int | float | bool
+
+
+@lru_cache(maxsize=1024)
+def _message_id(key: str) -> str:
+    return str(uuid.uuid5(_MESSAGES, key))
 
 
 class Party(StrEnum):
@@ -104,7 +110,7 @@ class Message:
     @property
     def id(self) -> str:
         """The UUID under which CCM gets this message, at every attempt of every process."""
-        return str(uuid.uuid5(_MESSAGES, self.key))
+        return _message_id(self.key)
 
     @property
     def late(self) -> bool:
