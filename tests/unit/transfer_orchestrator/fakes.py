@@ -20,9 +20,10 @@ from transfer_orchestrator.domain.destination import Destination, Destinations, 
 from transfer_orchestrator.domain.dialling import DialOrder, Leg, Legs
 from transfer_orchestrator.domain.outcome import LegStatus
 from transfer_orchestrator.errors import DialRefused, ExchangeUnreachable
-from transfer_orchestrator.handlers.dials import Dials, Tempo
+from transfer_orchestrator.handlers.dials import Dials
 from transfer_orchestrator.handlers.recorder import Recorder
 from transfer_orchestrator.handlers.transfers import Transfers
+from transfer_orchestrator.handlers.watch import Tempo
 
 CALL = CallId("call-1")
 CUSTOMER = "sip_100"

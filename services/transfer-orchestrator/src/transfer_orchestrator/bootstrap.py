@@ -23,9 +23,10 @@ from transfer_orchestrator.adapters.prometheus import PrometheusGauges
 from transfer_orchestrator.domain.destination import Destinations
 from transfer_orchestrator.entrypoints.stream import Stream
 from transfer_orchestrator.errors import BadDestinations
-from transfer_orchestrator.handlers.dials import Dials, Tempo
+from transfer_orchestrator.handlers.dials import Dials
 from transfer_orchestrator.handlers.recorder import Recorder
 from transfer_orchestrator.handlers.transfers import Transfers
+from transfer_orchestrator.handlers.watch import Tempo
 from transfer_orchestrator.settings import Settings
 
 log = structlog.get_logger()

@@ -4,6 +4,7 @@
     ├── IllegalMove          our mistake or a foreign writer's: an event that cannot follow from this phase
     ├── BadDestinations      the destinations file cannot be used; the text names file, line, field and mend
     ├── DialRefused          the dial ended without an answer and the exchange said how
+    ├── LogLost              the log of a call in hand is gone, or shorter than it was
     └── ExchangeUnreachable  LiveKit did not answer; what became of the request is not known; `retry` is true
 
 A phone that is busy is not an error of this program: `DialRefused` carries what was said and
@@ -44,6 +45,10 @@ class DialRefused(OrchestratorError):
         self.sip_status = sip_status
         self.sip_text = sip_text
         self.message = message
+
+
+class LogLost(OrchestratorError):
+    """The log of a call in hand is gone, or shorter than it was: Redis was emptied, or replaced by an older copy."""
 
 
 class ExchangeUnreachable(OrchestratorError):

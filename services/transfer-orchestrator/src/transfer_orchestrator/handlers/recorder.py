@@ -12,11 +12,12 @@ import structlog
 
 from call_events.catalogue import TransferAttemptFailed, TransferCancelled, TransferConnected, TransferFailed
 from call_events.envelope import Event
-from call_events.errors import CallClosed, TailMoved
+from call_events.errors import CallClosed, CallUnknown, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Clock, EventLog
 from transfer_orchestrator.domain.call import CallState, evolve, fold
 from transfer_orchestrator.domain.decisions import TransferFact, event_id
+from transfer_orchestrator.errors import LogLost
 from transfer_orchestrator.ports import Gauges
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Recorder:
 
         Raises:
             LogUnavailable: not known to be written. Decide again later: the id is the same, nothing is written twice.
+            LogLost: what we have read of this call is no longer there.
         """
         while True:
             data = decide(state)
@@ -72,8 +74,12 @@ class Recorder:
             )
             try:
                 appended = await self._log.append(event, expected_tail=state.seq)
-            except (TailMoved, CallClosed):
-                state = await self.catch_up(call, state)
+            except CallUnknown as error:
+                raise LogLost("the call has no log any more") from error
+            except (TailMoved, CallClosed) as error:
+                before, state = state.seq, await self.catch_up(call, state)
+                if state.seq == before:
+                    raise LogLost(f"the call's log ends before {before}, up to which it was read") from error
                 continue
             if appended.duplicate:
                 return Recorded(await self.catch_up(call, state), None)

@@ -21,8 +21,9 @@ from transfer_orchestrator.domain.dialling import DialOrder
 from transfer_orchestrator.domain.headers import dial_headers
 from transfer_orchestrator.domain.transfer import Attempt, Transfer
 from transfer_orchestrator.errors import ExchangeUnreachable
-from transfer_orchestrator.handlers.dials import Dials, DialTask
+from transfer_orchestrator.handlers.dials import Dials
 from transfer_orchestrator.handlers.recorder import Recorder
+from transfer_orchestrator.handlers.watch import DialTask
 from transfer_orchestrator.ports import Dialler, Gauges
 
 log = structlog.get_logger()
