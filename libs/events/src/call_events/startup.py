@@ -65,13 +65,18 @@ def run_service(name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, N
     code = 0
     _settle_memory()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_until_stopped(main))
     except* (BadSetting, CannotReach, LogUnavailable) as errors:
         leaf = _first_leaf(errors)
         complain(str(leaf), name=name)
         code = EXIT_BAD_SETTING if isinstance(leaf, BadSetting) else EXIT_CANNOT_REACH
     raise SystemExit(code)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """The kind of event loop that every service runs on."""
+    return uvloop.new_event_loop()
 
 
 def _settle_memory() -> None:

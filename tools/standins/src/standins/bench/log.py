@@ -1,8 +1,8 @@
 """What one process appends and consumes, beside what the server itself can take of the same script in the same run.
 
-Real Valkey with an append-only file synced every second; 256 producers in one process; the ceiling is the append
-script sent in pipelines of ready-made commands. Consuming is one process with a handler that does nothing, from a
-backlog.
+On the event loop of the services. Real Valkey with an append-only file synced every second; 256 producers in one
+process; the ceiling is the append script sent in pipelines of ready-made commands. Consuming is one process with a
+handler that does nothing, from a backlog.
 """
 
 import tempfile
