@@ -12,7 +12,7 @@ from call_events.clock import SystemClock
 from call_events.envelope import Event, EventData
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
-from call_events.ports import AnyEvent, Appended, CallView, Progress
+from call_events.ports import AnyEvent, Appended, CallView, Clock, Progress
 from call_events.retrying import check
 from call_events.testing import InMemoryEventLog, started
 from support.waiting import wait_until
@@ -87,6 +87,11 @@ class FakeDialler:
         self.join_s = 0.0
         #: Legs that LiveKit does not list for a while, though they are there.
         self.hidden = False
+        #: How often a room was looked at, and the dials whose answer was given (or lost).
+        self.looks = 0
+        self.ended: list[str] = []
+        #: By room, raised by the next look at it: faults that nobody foresaw.
+        self.faults: dict[str, Exception] = {}
         self._gone: dict[str, asyncio.Event] = {}
         self._dials: set[asyncio.Task[int]] = set()
 
@@ -111,6 +116,7 @@ class FakeDialler:
         self._dials.add(dial)
         dial.add_done_callback(self._dials.discard)
         status = await asyncio.shield(dial)
+        self.ended.append(order.dial_id)
         if self.loses_answers:
             raise ExchangeUnreachable("the answer was lost")
         if status == 200:
@@ -149,6 +155,9 @@ class FakeDialler:
         return status
 
     async def legs(self, room: str) -> Legs:
+        self.looks += 1
+        if room in self.faults:
+            raise self.faults.pop(room)
         if not self.reachable:
             raise ExchangeUnreachable("LiveKit did not answer")
         return {name: leg for name, leg in self.rooms.get(room, {}).items() if name == CUSTOMER or not self.hidden}
@@ -189,11 +198,14 @@ class ShakyLog(InMemoryEventLog):
     def __init__(self) -> None:
         super().__init__()
         self.unavailable = False
+        #: Appends of ours that found it so.
+        self.turned_away = 0
         #: Called before an append of ours is taken, once each.
         self.before_append: list[Callable[[AnyEvent], EventData | None]] = []
 
     async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
         if self.unavailable and event.producer.startswith("transfer-orchestrator"):
+            self.turned_away += 1
             raise LogUnavailable("Redis cannot serve now")
         if self.before_append and event.producer.startswith("transfer-orchestrator"):
             intruder = self.before_append[0](event)
@@ -201,6 +213,10 @@ class ShakyLog(InMemoryEventLog):
                 self.before_append.pop(0)
                 await super().append(Event[EventData](data=intruder, call=event.call, producer="voice-worker/1"))
         return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+
+    def lose(self) -> None:
+        """As when Redis comes back empty."""
+        self._calls.clear()
 
 
 class Instance:
@@ -238,10 +254,10 @@ class Instance:
 class World:
     """A log, a LiveKit, and the group's cursor for the one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.log = ShakyLog()
         self.dialler = FakeDialler()
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.lease = asyncio.Lock()
         self.cursor = 0
         self.seen = 0
@@ -292,6 +308,11 @@ class World:
         events = await self.log.read(CALL)
         mine = [e for e in events if getattr(e.data, "transfer_id", None) == transfer_id]
         return [e.type.removeprefix("transfer.").removesuffix(".v1") for e in mine]
+
+    async def looked_at(self, times: int = 3) -> None:
+        """Wait until the room has been looked at so often from now on: what was to be seen before has been taken in."""
+        before = self.dialler.looks
+        await wait_until(lambda: self.dialler.looks >= before + times, what=f"{times} looks at the room")
 
     async def until(self, kind: str, transfer_id: str = "t1", within_s: float = 5.0) -> AnyEvent:
         """Wait for an event of the transfer."""

@@ -22,28 +22,12 @@ from call_events.catalogue import (
 )
 from call_events.envelope import EventData
 from call_events.ports import AnyEvent, CallView
-from call_events.testing import AI, START
+from call_events.testing import AI, START, ManualClock
 from support.waiting import wait_until
-from transfer_orchestrator.domain.outcome import LegStatus
 from transfer_orchestrator.handlers import transfers as transfers_module
 from unit.transfer_orchestrator.fakes import CALL, CUSTOMER, DESK, LADDER, OUTCOMES, QUICK, World
 
-pytestmark = [pytest.mark.usefixtures("no_blocking"), pytest.mark.timeout(30)]
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture(autouse=True)
-def watchers_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler's own patience, cut short like ``QUICK``."""
-    monkeypatch.setattr(transfers_module, "RENEWAL", transfers_module.RENEWAL / 20)
-    monkeypatch.setattr(transfers_module, "FRESH", transfers_module.FRESH / 20)
-    monkeypatch.setattr(transfers_module, "JOINING", transfers_module.JOINING / 20)
-    monkeypatch.setattr(transfers_module, "ROOM_RETRY", transfers_module.ROOM_RETRY / 100)
-    monkeypatch.setattr(transfers_module, "ROOM_PATIENCE", transfers_module.ROOM_PATIENCE / 100)
+pytestmark = [pytest.mark.usefixtures("no_blocking", "watchers_are_quick"), pytest.mark.timeout(30)]
 
 
 async def outcomes(world: World, transfer_id: str = "t1") -> list[str]:
@@ -68,12 +52,6 @@ async def test_an_answered_phone_connects_the_person(world: World) -> None:
     assert order.headers["X-Transfer-Summary"] == "Invoice 7"
     assert order.headers["X-Customer-Number"] == "+15550100"
     assert world.dialler.removed == []
-
-
-@pytest.fixture(autouse=True)
-def phones(world: World) -> None:
-    for number in ("7001", "7003", "7013"):
-        world.dialler.phone(number)
 
 
 async def test_dialing_stands_in_the_log_before_the_phone_is_dialled(world: World) -> None:
@@ -263,7 +241,7 @@ async def test_a_caller_whom_the_log_has_not_missed_yet_is_missed_in_the_room(wo
         await world.ask()
         await world.until("ringing")
         world.dialler.customer_leaves(str(CALL))
-        await asyncio.sleep(0.03)  # some looks at the room go by
+        await world.looked_at()
         world.dialler.phone("7001").answer()
         await world.until("cancelled")
         await wait_until(lambda: not one.gauges.running)
@@ -349,7 +327,8 @@ async def test_a_room_deleted_while_the_phone_rings_is_not_taken_for_no_answer(w
         await world.ask()
         await world.until("ringing")
         world.dialler.delete_room(str(CALL))
-        await asyncio.sleep(0.03)  # the API has told the dialler "canceled"
+        await wait_until(lambda: world.dialler.ended, what="the API has told the dialler: canceled")
+        await world.looked_at()
         await world.write(LegLeft(identity=CUSTOMER, role=Role.CUSTOMER, reason="ROOM_DELETED"))
         await world.until("cancelled")
         await wait_until(lambda: not one.gauges.running)
@@ -374,8 +353,9 @@ async def test_another_instance_goes_on_with_a_dial_and_the_phone_rings_once(wor
     async with world.instance("a"):
         await world.ask()
         await world.until("ringing")
-    async with world.instance("b"):
-        await asyncio.sleep(0.2)  # it has had its wakes and looks at the leg
+    async with world.instance("b") as b:
+        await wait_until(lambda: b.gauges.running, what="its wake has come")
+        await world.looked_at()
         world.dialler.phone("7001").answer()
         await world.until("connected")
     assert len(world.dialler.dialled) == 1
@@ -441,15 +421,20 @@ async def test_the_caller_leaving_while_no_instance_lived_stops_the_phone_later(
     assert await outcomes(world) == ["cancelled"]
 
 
-async def test_two_instances_that_look_at_one_dial_write_one_outcome(world: World) -> None:
+async def test_two_instances_that_look_at_one_dial_write_one_outcome(still_world: World, clock: ManualClock) -> None:
+    world = still_world
     await world.call_begins()
-    async with world.instance("a"), world.instance("b"):
+    async with world.instance("a", consuming=False) as a, world.instance("b", consuming=False) as b:
         await world.ask()
+        await a.handle()
         await world.until("ringing")
-        await asyncio.sleep(0.3)  # both have had wakes
+        clock.advance(transfers_module.FRESH.total_seconds())
+        await b.handle()
+        assert (a.gauges.running, b.gauges.running) == (1, 1)
+        await world.looked_at(4)
         world.dialler.phone("7001").answer()
         await world.until("connected")
-        await asyncio.sleep(0.1)
+        await wait_until(lambda: not a.gauges.running and not b.gauges.running, what="both have let go")
     assert await world.types() == ["requested", "dialing", "ringing", "connected"]
     assert len(world.dialler.dialled) == 1
 
@@ -485,7 +470,7 @@ async def test_an_outage_of_livekit_while_the_phone_rings_ends_no_attempt(world:
         await world.ask()
         await world.until("ringing")
         world.dialler.reachable = False
-        await asyncio.sleep(0.1)
+        await world.looked_at()
         world.dialler.reachable = True
         world.dialler.phone("7001").answer()
         await world.until("connected")
@@ -499,10 +484,7 @@ async def test_an_outage_of_the_log_delays_the_connection_and_loses_nothing(worl
         await world.until("ringing")
         world.log.unavailable = True
         world.dialler.phone("7001").answer()
-        await wait_until(
-            lambda: world.dialler.rooms[str(CALL)][world.dialler.dialled[0].identity].status is LegStatus.ACTIVE
-        )
-        await asyncio.sleep(0.05)
+        await wait_until(lambda: world.log.turned_away, what="the connection could not be written")
         world.log.unavailable = False
         await world.until("connected")
     assert await outcomes(world) == ["connected"]
@@ -554,24 +536,52 @@ async def test_a_leg_that_joins_after_its_dialler_has_died_and_its_caller_has_le
 
 
 @pytest.mark.parametrize("outage", [False, True])
-async def test_a_watcher_is_patient_with_a_leg_that_is_not_listed_for_a_while(world: World, outage: bool) -> None:
+async def test_a_watcher_is_patient_with_a_leg_that_is_not_listed_for_a_while(
+    still_world: World, clock: ManualClock, outage: bool
+) -> None:
     """After a restart of LiveKit its legs come back by themselves; one odd answer ends no attempt either."""
+    world = still_world
     await world.call_begins()
-    async with world.instance("a"):
+    async with world.instance("a", consuming=False) as a:
         await world.ask()
+        await a.handle()
         await world.until("ringing")
-    async with world.instance("b") as b:
-        await wait_until(lambda: b.gauges.running)
+    clock.advance(transfers_module.FRESH.total_seconds())
+    async with world.instance("b", consuming=False) as b:
+        await b.handle()
         if outage:
             world.dialler.reachable = False
-            await asyncio.sleep(QUICK.poll * 4)
+            await world.looked_at()
             world.dialler.reachable = True
         world.dialler.hidden = True
-        await asyncio.sleep(QUICK.absent * (1.5 if outage else 0.5))
+        await world.looked_at()
+        clock.advance(QUICK.absent * (1.5 if outage else 0.5))
+        await world.looked_at()
         world.dialler.hidden = False
         world.dialler.phone("7001").answer()
         await world.until("connected")
     assert "attempt_failed" not in await world.types()
+
+
+@pytest.mark.parametrize("outage", [False, True])
+async def test_the_patience_of_a_watcher_ends(still_world: World, clock: ManualClock, outage: bool) -> None:
+    world = still_world
+    await world.call_begins()
+    async with world.instance("a", consuming=False) as a:
+        await world.ask()
+        await a.handle()
+        await world.until("ringing")
+    clock.advance(transfers_module.FRESH.total_seconds())
+    async with world.instance("b", consuming=False) as b:
+        await b.handle()
+        if outage:
+            world.dialler.reachable = False
+            await world.looked_at()
+            world.dialler.reachable = True
+        world.dialler.hidden = True
+        await world.looked_at()
+        clock.advance(1.01 * (QUICK.absent_after_outage if outage else QUICK.absent))
+        await world.until("attempt_failed")
 
 
 async def test_a_refusal_heard_while_the_log_is_down_keeps_its_name(world: World) -> None:
@@ -581,7 +591,7 @@ async def test_a_refusal_heard_while_the_log_is_down_keeps_its_name(world: World
         await world.until("ringing")
         world.log.unavailable = True
         world.dialler.phone("7001").refuse(486)
-        await asyncio.sleep(0.05)
+        await wait_until(lambda: world.log.turned_away, what="the refusal could not be written")
         world.log.unavailable = False
         failed = (await world.until("failed")).data
     assert isinstance(failed, TransferFailed)
@@ -618,7 +628,10 @@ async def test_an_instance_that_has_let_go_of_a_dial_does_not_dial_again(world: 
 async def test_whatever_happens_in_whatever_order_there_is_one_outcome_and_no_forgotten_phone(
     world: World, seed: int
 ) -> None:
-    """Callers leave, people answer or refuse, instances die, LiveKit and the log are out; all at seeded times."""
+    """Callers leave, people answer or refuse, instances die, LiveKit and the log are out.
+
+    The pauses are what is tried out, seeded; nothing is concluded from their being over.
+    """
     dice = random.Random(seed)
     await world.call_begins()
     first, second = world.dialler.phone("7003"), world.dialler.phone("7013")
