@@ -70,7 +70,7 @@ def said(code: str, status: int | None, message: str = "") -> DialRefused:
 def test_each_row_of_the_dial_table_has_its_outcome(
     refused: DialRefused, last: LegStatus | None, outcome: DialOutcome
 ) -> None:
-    verdict = classify(refused, last=last)
+    verdict = classify(refused, last=last, hide=())
     assert verdict.outcome is outcome
     assert verdict.sip_status == refused.sip_status
 
@@ -79,12 +79,34 @@ def test_the_evidence_tells_status_leg_and_code_and_no_number() -> None:
     refused = DialRefused(
         "resource_exhausted", sip_status=486, sip_text="Busy +15550001111", message="to +15550001111\r\nX"
     )
-    evidence = classify(refused, last=RINGING).evidence
+    evidence = classify(refused, last=RINGING, hide=()).evidence
     assert "SIP 486 Busy" in evidence
     assert "last call status ringing" in evidence
     assert "resource_exhausted" in evidence
     assert "5550001111" not in evidence
     assert evidence.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("INVITE to 7001 failed", "INVITE to # failed"),
+        ("INVITE sip:7001@pbx.example failed", "INVITE # failed"),
+        ("dial <sip:7001@10.0.0.7:5060;transport=tcp>", "dial #"),
+        ("no route for 7001@pbx", "no route for #"),
+        ("callee +7001 and 7001.", "callee # and #."),
+        ("caller 100 is unknown", "caller # is unknown"),
+        ("from +1 (555) 000-1111", "from #"),
+        ("from 555 000 1111 to 20 s", "from # to 20 s"),
+        ("try 17001 or a7001b", "try 17001 or a7001b"),
+        ("sip request timed out after 20 s, code 486", "sip request timed out after 20 s, code 486"),
+    ],
+)
+def test_no_number_of_this_dial_is_in_the_evidence(words: str, kept: str) -> None:
+    """A short extension looks like any other number: it is hidden because it is the one that was dialled."""
+    refused = DialRefused("resource_exhausted", sip_status=486, sip_text=words, message=words)
+    evidence = classify(refused, last=RINGING, hide=("7001", "100")).evidence
+    assert evidence == f"SIP 486 {kept}; last call status ringing; API resource_exhausted: {kept}"
 
 
 @pytest.mark.parametrize(

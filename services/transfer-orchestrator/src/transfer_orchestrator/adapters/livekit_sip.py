@@ -21,6 +21,7 @@ from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.room import ListParticipantsRequest, RoomParticipantIdentity
 from livekit.protocol.sip import CreateSIPParticipantRequest, ListSIPOutboundTrunkRequest
 
+from call_events.errors import BadSetting
 from call_events.service import CannotReach
 from transfer_orchestrator.domain.dialling import DialOrder, Leg, Legs
 from transfer_orchestrator.domain.outcome import LegStatus
@@ -33,6 +34,8 @@ _DIAL_MARGIN_S = 10
 #: LiveKit says after 3.0 s that a room is gone.
 _ASK_S = 4.0
 _WATCH_S = 10.0
+#: HTTP status of a wrong key or secret, and of a key without the grants.
+_NOT_LET_IN = (401, 403)
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -64,13 +67,19 @@ class LiveKitSip:
         """At the start: is LiveKit there, and does it take our key? A missing trunk is told, for it may still come.
 
         Raises:
-            CannotReach: with the mend.
+            BadSetting: it does not take our key.
+            CannotReach: it is not there, or cannot serve.
         """
         try:
             await self._look_up_trunk()
         except api.ServerError as error:
+            if error.status in _NOT_LET_IN:
+                raise BadSetting(
+                    f"LIVEKIT_API_KEY and LIVEKIT_API_SECRET: LiveKit at {url} refuses them ({error.code}); set "
+                    "them to a key and its secret from livekit-server's 'keys'"
+                ) from error
             raise CannotReach(
-                f"LIVEKIT_URL ({url}): LiveKit refuses us ({error.code}); check LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+                f"LIVEKIT_URL ({url}): LiveKit cannot serve ({error.code}); is its Redis there, and is SIP enabled?"
             ) from error
         except _TRANSPORT as error:
             reason = str(error) or type(error).__name__

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from transfer_orchestrator.domain.headers import CUSTOMER_NUMBER
 from transfer_orchestrator.domain.outcome import LegStatus
 
 
@@ -20,6 +21,11 @@ class DialOrder:
     display_name: str
     ring_seconds: int
     headers: Mapping[str, str]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers in this order, which LiveKit may repeat in its answers and nobody may find in a log."""
+        return self.number, self.headers.get(CUSTOMER_NUMBER, "")
 
 
 @dataclass(frozen=True, slots=True)

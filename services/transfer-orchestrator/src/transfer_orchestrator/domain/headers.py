@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 LIMIT = 1024
+CUSTOMER_NUMBER = "X-Customer-Number"
 #: Letters that lose their meaning with their marks, and the typographer's signs, by code point.
 _SPELLED = {
     0xDF: "ss", 0xE4: "ae", 0xF6: "oe", 0xFC: "ue", 0xC4: "Ae", 0xD6: "Oe", 0xDC: "Ue", 0xE6: "ae", 0xC6: "Ae",
@@ -39,6 +40,6 @@ def dial_headers(*, dial_id: str, summary: str, customer_number: str | None) -> 
     headers = {
         "X-Dial-Id": dial_id,
         "X-Transfer-Summary": header_text(summary),
-        "X-Customer-Number": header_number(customer_number or ""),
+        CUSTOMER_NUMBER: header_number(customer_number or ""),
     }
     return {name: value for name, value in headers.items() if value}

@@ -15,7 +15,7 @@ Decisions where the table leaves a choice:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,17 +89,22 @@ _BY_WORDS = (
     ("failed_precondition", _ANY, DialOutcome.REJECTED),  # e.g. no codec or no encryption in common
     ("invalid_argument", _NAME, DialOutcome.UNREACHABLE),
 )
-_LONG_NUMBER = re.compile(r"\+?\d{6,}")
+#: Six digits or more, however they are grouped: somebody's number, or a host's address.
+_LONG_NUMBER = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){5,}")
+_SIP_ADDRESS = re.compile(r"\bsips?:\S+|\S+@\S+", re.IGNORECASE)
+#: Stands where a number or an address stood.
+_HIDDEN = "#"
 
 
-def classify(said: DialRefused, *, last: LegStatus | None) -> Verdict:
+def classify(said: DialRefused, *, last: LegStatus | None, hide: Collection[str]) -> Verdict:
     """Name the outcome of a dial that ended by itself (not because we removed its leg).
 
     Args:
         said: what the API call raised.
         last: the last ``sip.callStatus`` that was seen on the leg; None = the leg was never seen.
+        hide: numbers that must not be repeated in the evidence, above all the one that was dialled.
     """
-    return Verdict(_outcome(said, rang=last is LegStatus.RINGING), said.sip_status, _evidence(said, last))
+    return Verdict(_outcome(said, rang=last is LegStatus.RINGING), said.sip_status, _evidence(said, last, hide))
 
 
 def _outcome(said: DialRefused, *, rang: bool) -> DialOutcome:
@@ -139,13 +144,22 @@ def vanished(*, last: LegStatus | None, rang: bool, rang_out: bool, why: str) ->
     return Verdict(outcome, None, f"{why}; last call status {last or 'not seen'}")
 
 
-def _evidence(said: DialRefused, last: LegStatus | None) -> str:
-    status = f"SIP {said.sip_status} {clean(said.sip_text, 60)}".strip() if said.sip_status else "no SIP status"
-    words = clean(said.message, 120)
+def _evidence(said: DialRefused, last: LegStatus | None, hide: Collection[str]) -> str:
+    status = (
+        f"SIP {said.sip_status} {clean(said.sip_text, 60, hide=hide)}".strip() if said.sip_status else "no SIP status"
+    )
+    words = clean(said.message, 120, hide=hide)
     return f"{status}; last call status {last or 'not seen'}; API {said.code}" + (f": {words}" if words else "")
 
 
-def clean(text: str, limit: int) -> str:
-    """Foreign words as evidence: printable ASCII, no long digits (they may be somebody's number), bounded."""
+def clean(text: str, limit: int, *, hide: Collection[str]) -> str:
+    """Foreign words as evidence: bounded, printable ASCII, without SIP addresses, long numbers, and what is to hide.
+
+    A short number can only be known by itself: ``7001`` may be an extension, a port, or part of a version.
+    """
     printable = "".join(c if 32 <= ord(c) < 127 else " " for c in text)
-    return _LONG_NUMBER.sub("#", " ".join(printable.split()))[:limit]
+    line = _SIP_ADDRESS.sub(_HIDDEN, " ".join(printable.split()))
+    for own in hide:
+        if bare := own.removeprefix("+"):
+            line = re.sub(rf"\+?(?<![A-Za-z0-9]){re.escape(bare)}(?![A-Za-z0-9])", _HIDDEN, line, flags=re.IGNORECASE)
+    return _LONG_NUMBER.sub(_HIDDEN, line)[:limit]

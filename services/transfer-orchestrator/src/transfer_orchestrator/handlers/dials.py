@@ -168,7 +168,8 @@ class Dials:
                 watch.pending, watch.silent = False, True
                 elapsed = self._clock.monotonic() - watch.began
                 if says_how_it_ended(news, rang_for_s=elapsed, ring_seconds=dial.ring_seconds):
-                    verdict = classify(news, last=LegStatus.RINGING if watch.rang else watch.last)
+                    last = LegStatus.RINGING if watch.rang else watch.last
+                    verdict = classify(news, last=last, hide=dial.order.numbers if dial.order is not None else ())
             case Lost():
                 watch.pending = False
             case Seen():
