@@ -188,6 +188,29 @@ async def test_the_ai_is_muted_as_soon_as_the_human_is_connected_and_leaves_afte
     assert not conductor.state.messages_held
 
 
+async def test_a_sentence_that_goes_on_long_after_the_seam_is_told_once() -> None:
+    """The realtime model takes its first part, speech-to-text the rest, whenever that text comes."""
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        voice = stage.studio.voices[0]
+        head = Sentence("ai1", "a", (1, 2), "I was charged twice")
+        conductor.desk.hear(head.start)
+        await tell(stage, connected(asked))
+        await wait_until(lambda: len(stage.studio.ears) == 2)
+        ear = stage.studio.ears[1]
+        whole = Sentence(ear.source, "x", (1.2, 6), "charged twice for the setup fee")
+        ear.hear(whole.start)
+        for fact in (head.end, head.text):
+            conductor.desk.hear(fact)
+        await wait_until(lambda: voice.closed)
+        for fact in (whole.end, whole.text):
+            ear.hear(fact)
+        hang_up(conductor)
+    assert await texts(stage) == ["I was charged twice", "for the setup fee"]
+
+
 async def test_a_text_that_does_not_come_at_the_seam_does_not_keep_the_ai_on_the_line() -> None:
     stage = Stage()
     stage.legs.in_room = {"human-1"}

@@ -66,8 +66,8 @@ class Process:
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    studio.open()
                     group.create_task(arrive(), name="enter")
+                    group.create_task(studio.open(), name="model")
                     await conductor.run()
             finally:
                 await studio.close()

@@ -7,7 +7,6 @@ carry the item ids that the SDK's own events have lost.
 
 import asyncio
 import contextlib
-import statistics
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,13 +29,13 @@ from livekit.agents import (
     room_io,
 )
 from livekit.agents.llm import ChatContext
-from livekit.agents.metrics import LLMModelUsage, STTModelUsage
 
 from call_events.catalogue import Role, Speaker
 from voice_worker.adapters.agents.cast import ProfileCast
 from voice_worker.adapters.provider_events import read_fact
 from voice_worker.adapters.realtime_model import TappedModel
 from voice_worker.adapters.tool_outcomes import outcome_of
+from voice_worker.adapters.usage import Meter
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
 from voice_worker.domain.profile import Profile
@@ -79,10 +78,9 @@ class RealtimeVoice:
         self._failed = False
         self._turn = 0
         self._tools: dict[str, tuple[FunctionCall, float]] = {}
-        self._latencies: list[float] = []
         #: When the caller's last sentence ended, until it is answered.
         self._asked_at: datetime | None = None
-        self._used: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+        self._meter = Meter()
         self._session: AgentSession[SessionState] | None = None
         identity = desk.state.customer_identity
         self._customer = Speaker(role=Role.CUSTOMER, name="Customer", identity=identity)
@@ -160,36 +158,7 @@ class RealtimeVoice:
 
     def usage(self) -> list[Usage]:
         """What was used since the last time."""
-        if self._session is None:
-            return []
-        latencies = {"reply_first_audio": round(statistics.median(self._latencies), 1)} if self._latencies else {}
-        self._latencies = []
-        news: list[Usage] = []
-        for used in self._session.usage.model_usage:
-            if isinstance(used, LLMModelUsage):
-                total = (used.input_tokens, used.output_tokens, 0, 0)
-            elif isinstance(used, STTModelUsage):
-                total = (used.input_tokens, used.output_tokens, int(used.audio_duration * 1000), 0)
-            else:
-                continue
-            key = (used.provider, used.model)
-            before = self._used.get(key, (0, 0, 0, 0))
-            if total == before:
-                continue
-            self._used[key] = total
-            delta = [now - then for now, then in zip(total, before, strict=True)]
-            news.append(
-                Usage(
-                    provider=used.provider,
-                    model=used.model,
-                    input_tokens=delta[0],
-                    output_tokens=delta[1],
-                    input_audio_ms=delta[2],
-                    output_audio_ms=delta[3],
-                    latencies_ms=latencies if isinstance(used, LLMModelUsage) else {},
-                )
-            )
-        return news
+        return self._meter.read(self._session) if self._session is not None else []
 
     async def close(self) -> None:
         """Leave the conversation."""
@@ -248,7 +217,7 @@ class RealtimeVoice:
         if event.new_state == "speaking" and not self._muted:
             self._turn += 1
             if self._asked_at is not None:
-                self._latencies.append((at - self._asked_at).total_seconds() * 1000)
+                self._meter.note_latency((at - self._asked_at).total_seconds() * 1000)
                 self._asked_at = None
             self._hear(AiAudible(source=self._source, item=f"turn{self._turn}", speaker=self._speaker(), at=at))
         elif event.old_state == "speaking":

@@ -35,8 +35,8 @@ class LiveKitStudio:
         self._tls = tls
         self._opened: TappedModel | None = None
 
-    def open(self) -> None:
-        """Begin to connect to the model for the first voice."""
+    async def open(self) -> None:
+        """Begin to connect to the model for the first voice. Does not wait for it."""
         self._opened = self._model()
         self._opened.open_early()
 

@@ -4,11 +4,12 @@ import functools
 import ssl
 
 import uvloop
+from livekit.agents.llm._realtime import openai as protocol
 from livekit.agents.utils import http_context
 from livekit.agents.voice.transcription import synchronizer
 from livekit.agents.voice.transcription._speaking_rate import SpeakingRateDetector
-from livekit.plugins import openai
 from livekit.rtc._ffi_client import FfiClient
+from pydantic import BaseModel
 
 #: The SDK estimates the speaking rate ten times a second with a Fourier transform: half of a call's Python time.
 #: Twice a second is as good for cutting an interrupted sentence where it was heard.
@@ -27,8 +28,8 @@ def warm_up() -> ssl.SSLContext:
     setattr(synchronizer, "SpeakingRateDetector", cheaper)  # noqa: B010 - not exported, so mypy must not look
     tls = http_context._create_ssl_context()  # noqa: SLF001 - caches the parsed CA bundle for the SDK's own sessions
     _ = FfiClient.instance
-    # Building one session configuration compiles the provider's pydantic schemas.
-    model = openai.realtime.RealtimeModel(api_key="warm-up", base_url="http://127.0.0.1:9/v1")
-    openai.STT(api_key="warm-up", base_url="http://127.0.0.1:9/v1", use_realtime=True)
-    del model
+    # The provider's message types compile themselves at first use: 15 ms here and there while a caller waits.
+    for kind in vars(protocol).values():
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not BaseModel:
+            kind.model_rebuild()
     return tls

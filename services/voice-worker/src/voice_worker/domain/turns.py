@@ -10,6 +10,8 @@ Facts come late, reordered, twice or not at all:
 Whatever comes in whatever order, each utterance gets exactly one ``utterance.started`` and, in the end, exactly one of
 ``completed`` and ``discarded``, never before its ``started``. Silence never passes for speech, and speech never
 vanishes.
+
+The module is longer than others are: the facts, the ledger and the rules are one machine and are read together.
 """
 
 from collections.abc import Callable, Mapping

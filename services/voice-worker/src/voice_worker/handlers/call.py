@@ -1,7 +1,8 @@
 """One call from its first ring to its last word.
 
 The conductor is told what happens (signals, one at a time) and decides by the call's table who speaks. It knows neither
-LiveKit nor Redis, and not whether its process hosts one call or many.
+LiveKit nor Redis, and not whether its process hosts one call or many. It is longer than other modules are, so that what
+each signal does to the call stands in one place; whatever is not a decision lies in the modules beside it.
 """
 
 import asyncio

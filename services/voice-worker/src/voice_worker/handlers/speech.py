@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from call_events.catalogue import Role, UtteranceCompleted
 from call_events.envelope import EventData
 from voice_worker.domain.conversation import Line, conversation
-from voice_worker.domain.seam import doubled_item, dropped_items, unfold
-from voice_worker.domain.turns import Closing, Fact, Ledger, Patience, Utterance, hear
+from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
+from voice_worker.domain.turns import Closing, Fact, Ledger, Patience, TextArrived, Utterance, hear
 
 Emit = Callable[[EventData, datetime], None]
 
@@ -25,6 +26,8 @@ class Speech:
         self._said: list[UtteranceCompleted] = list(said_before)
         self._collecting: dict[str, list[Fact]] = {}
         self._dropped: dict[str, frozenset[str]] = {}
+        #: Utterances of a recogniser whose beginning has been told by another, and its words.
+        self._begun: dict[str, tuple[frozenset[str], str]] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -42,7 +45,7 @@ class Speech:
         if source in self._collecting:
             self._collecting[source].append(fact)
         elif source is None or not doubled_item(fact, self._dropped.get(source, frozenset())):
-            self._apply(fact)
+            self._apply(self._rest(fact))
 
     def collect(self, source: str) -> None:
         """From now on this recogniser's facts wait for :meth:`release`."""
@@ -52,14 +55,17 @@ class Speech:
         """The seam is over: what ``instead_of`` has turned into text meanwhile is not heard twice."""
         collected = self._collecting.pop(source, [])
         understood = [
-            said.ended_at
+            said
             for said in self._said
             if said.speaker.role is not Role.AI and said.utterance_id.startswith(f"{instead_of}:")
         ]
-        kept = unfold(collected, max(understood, default=None))
+        last = max(understood, key=lambda said: said.ended_at, default=None)
+        boundary = last.ended_at if last else None
+        kept = unfold(collected, boundary)
         self._dropped[source] = dropped_items(collected, kept)
+        self._begun[source] = (straddling_items(kept, boundary), last.text if last else "")
         for fact in kept:
-            self._apply(fact)
+            self._apply(self._rest(fact))
 
     async def settled(self, source: str, *, running: float, text: float, leave: asyncio.Event) -> bool:
         """Wait until a recogniser owes nothing.
@@ -97,6 +103,13 @@ class Speech:
             for fact in self._collecting.pop(source):
                 self._apply(fact)
         self._apply(Closing(at=now))
+
+    def _rest(self, fact: Fact) -> Fact:
+        if isinstance(fact, TextArrived):
+            items, said = self._begun.get(fact.source, (frozenset(), ""))
+            if fact.item in items:
+                return replace(fact, text=rest_of(said, fact.text))
+        return fact
 
     def _apply(self, fact: Fact) -> None:
         self._ledger, events = hear(self._ledger, fact)
