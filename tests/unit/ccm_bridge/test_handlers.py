@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 import structlog
 
 from call_events.ids import CallId
@@ -89,6 +90,27 @@ def test_an_answer_that_repeats_the_message_is_kept_without_personal_data() -> N
     message = world.ccm.shown[-1]
     excerpt = f'{{"error":"bad text My name is Ms Example from {message.channel.customer}, card 4111111111111111"}}'
     assert without_content(excerpt, message) == '{"error":"bad text … from …, card …"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "kept"),
+    [
+        ("Größe 7", '"reason":"bad text Größe 7"', '"reason":"bad text …"'),
+        ("Größe 7", '"reason":"bad text Gr\\u00f6\\u00dfe 7"', '"reason":"bad text …"'),
+        ('He said "no" to Ann', '"reason":"bad text He said \\"no\\" to Ann"', '"reason":"bad text …"'),
+        ("It is 4 7 1 1", "no digits please: 4, 7", "no digits please: …, …"),
+        ("PIN is 4711, ok", "column 12: '4711,' is not allowed", "column 12: '…' is not allowed"),
+        ("PIN is 4711, ok", "got 4711 at column 12", "got … at column 12"),
+        ("Yes", "unknown customer +1 (555) 000-1111", "unknown customer …"),
+        ("Call Conversation", "the Conversational service is down", "the Conversational service is down"),
+    ],
+)
+def test_speech_and_numbers_are_cut_out_of_an_answer_however_they_are_spelled(
+    text: str, answer: str, kept: str
+) -> None:
+    world = World()
+    world.append(started(CALL), speaking(CALL, "c", at_s=1), said(CALL, "c", text, at_s=1))
+    assert without_content(answer, world.ccm.shown[-1]) == kept
 
 
 def test_logs_and_receipts_hold_neither_speech_nor_numbers() -> None:

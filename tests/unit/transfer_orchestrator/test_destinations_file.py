@@ -83,3 +83,24 @@ def test_a_file_without_destinations_is_refused(tmp_path: Path, text: str) -> No
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(BadDestinations, match=r"nowhere\.yaml cannot be read \(No such file"):
         load_destinations(tmp_path / "nowhere.yaml")
+
+
+def ladder(*ring_seconds: int) -> str:
+    phones = [f'      - {{name: phone-{n}, number: "70{n}", ring_seconds: {s}}}\n' for n, s in enumerate(ring_seconds)]
+    return "destinations:\n  a-desk:\n    name: A\n    human_name: B\n    targets:\n" + "".join(phones)
+
+
+def test_a_ladder_may_ring_as_long_as_the_bridge_holds_messages(tmp_path: Path) -> None:
+    load(tmp_path, ladder(60, 40))
+    with pytest.raises(BadDestinations) as raised:
+        load(tmp_path, ladder(60, 30, 11, 5))
+    assert str(raised.value).endswith(
+        "destinations.yaml, line 8, destinations.a-desk.targets.2.ring_seconds: up to here the phones of a-desk ring "
+        "101 s one after the other, and at most 100 s are allowed; shorten ring_seconds or remove a target"
+    )
+
+
+def test_a_ring_time_that_is_not_written_counts_too(tmp_path: Path) -> None:
+    phones = "".join(f'      - {{name: phone-{n}, number: "70{n}"}}\n' for n in range(6))
+    with pytest.raises(BadDestinations, match=r"line 11, destinations\.a-desk\.targets\.5.*ring 120 s"):
+        load(tmp_path, ladder() + phones)

@@ -5,6 +5,7 @@ far it got. What is kept in memory besides (how often a message has failed, whet
 *when* to try; losing it costs one early attempt and never a message, a double or the order.
 """
 
+import json
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -219,9 +220,21 @@ def _report_unknown(event: AnyEvent) -> None:
 def without_content(excerpt: str, message: Message) -> str:
     """An answer of CCM for logs and receipts: no personal data, should it repeat what it was sent.
 
-    Everything of the message's own is cut out, and whatever looks like a number.
+    Everything of the message's own is cut out, as it is and as JSON would spell it, and whatever looks like a number.
     """
-    for own in sorted((message.text, message.channel.customer, *message.text.split()), key=len, reverse=True):
-        if len(own) > 3:
-            excerpt = excerpt.replace(own, "…")
-    return re.sub(r"\+?\d{5,}", "…", " ".join(excerpt.split()))[:300]
+    texts = (message.text, message.channel.customer, message.sender.name or "")
+    words = [
+        word
+        for text in texts
+        for word in (*text.split(), *re.findall(r"\w+", text))
+        if len(word) > 3 or not word.isalpha()
+    ]
+    own = {spelled for part in (*texts, *words) for spelled in (part, *_as_json(part))}
+    for part in sorted(own - {""}, key=len, reverse=True):
+        # A whole word or text only: "on" must not be cut out of "Conversation".
+        excerpt = re.sub(rf"(?<![^\W_]){re.escape(part)}(?![^\W_])", "…", excerpt)
+    return re.sub(r"\+?\d(?:[ ().-]{0,2}\d){4,}", "…", " ".join(excerpt.split()))[:300]
+
+
+def _as_json(text: str) -> tuple[str, str]:
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]

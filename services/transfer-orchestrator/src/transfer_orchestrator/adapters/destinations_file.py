@@ -7,7 +7,7 @@
         targets:                 # tried in this order
           - name: billing-phone  # in logs and events, never the number
             number: "7001"       # number or SIP user at the outbound trunk
-            ring_seconds: 20
+            ring_seconds: 20     # 1 to 60; all phones of a destination together at most 100
 
 A fault is reported as file, line, field, what is wrong, and the mend: the person who reads it wants to start a service.
 """
@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from transfer_orchestrator.domain.destination import Destination, Destinations, Target
+from transfer_orchestrator.domain.destination import LONGEST_LADDER_S, Destination, Destinations, Target
 from transfer_orchestrator.errors import BadDestinations
 
 _Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -97,6 +97,15 @@ def _destination(path: Path, root: yaml.Node | None, key: str, entry: _Destinati
         if name in names[:place]:
             loc = ("destinations", key, "targets", place, "name")
             raise BadDestinations(f"{_where(path, root, loc)}: another target has this name; give each its own")
+    rings_s = 0
+    for place, target in enumerate(entry.targets):
+        rings_s += target.ring_seconds
+        if rings_s > LONGEST_LADDER_S:
+            loc = ("destinations", key, "targets", place, "ring_seconds")
+            raise BadDestinations(
+                f"{_where(path, root, loc)}: up to here the phones of {key} ring {rings_s} s one after the other, and "
+                f"at most {LONGEST_LADDER_S} s are allowed; shorten ring_seconds or remove a target"
+            )
     targets = tuple(
         Target(
             name=target.name,

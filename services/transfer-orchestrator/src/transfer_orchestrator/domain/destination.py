@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+#: Seconds the phones of one destination may ring, all together. While they do, the bridge holds the call's messages,
+#: but no longer than its CCM_BRIDGE_HOLD_S (120): the ladder must be over before, with the seconds that each dial takes
+#: besides its ringing. Who raises this must raise that.
+LONGEST_LADDER_S = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -24,7 +29,7 @@ class Destination:
     key: str
     #: For people to read, e.g. ``Billing desk``.
     name: str
-    #: Tried in this order, one at a time.
+    #: Tried in this order, one at a time; together they ring no longer than ``LONGEST_LADDER_S``.
     targets: tuple[Target, ...]
 
 
