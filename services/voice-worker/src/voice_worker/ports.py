@@ -71,7 +71,8 @@ class CustomerBook(SalesBook, SupportBook, BillingBook, Protocol):
     """Everything the agents look up. ``VOICE_WORKER_BOOK`` names the class that answers: ``package.module:Class``.
 
     The class is called without arguments, once for a process. Its methods run on the call's event loop: they must not
-    block, and an agent gives each of them five seconds.
+    block, and an agent gives each of them five seconds. ``voice_worker.adapters.book_contract`` is the suite
+    it must pass.
     """
 
 
