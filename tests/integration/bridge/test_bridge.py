@@ -20,7 +20,7 @@ from ccm_bridge.entrypoints.stream import follow_calls
 from ccm_bridge.settings import Settings
 from standins.ccm import Behaviour, CcmStandIn, Mode
 from support.waiting import wait_until
-from unit.ccm_bridge.world import BILLING, CUSTOMER, call_ended, connected, ended_speaking, requested
+from unit.ccm_bridge.world import BILLING, CUSTOMER, DIALECT, call_ended, connected, ended_speaking, requested
 
 
 @pytest.fixture
@@ -32,7 +32,14 @@ async def ccm() -> AsyncIterator[CcmStandIn]:
 @asynccontextmanager
 async def running(redis_url: str, ccm: CcmStandIn, **settings: Any) -> AsyncIterator[str]:
     """A bridge in this process; yields the URL of its health server."""
-    fields: dict[str, Any] = {"REDIS_URL": redis_url, "CCM_URL": ccm.url, "request_timeout_s": 1.0, **settings}
+    fields: dict[str, Any] = {
+        "REDIS_URL": redis_url,
+        "CCM_URL": ccm.url,
+        "bot_id": DIALECT.bot_id,
+        "human_id": DIALECT.human_id,
+        "request_timeout_s": 1.0,
+        **settings,
+    }
     stop = asyncio.Event()
     async with build(Settings(**fields), registry=CollectorRegistry()) as bridge, asyncio.TaskGroup() as tasks:
         tasks.create_task(follow_calls(bridge.consumer, stop))

@@ -17,7 +17,7 @@ from call_events.redis_log import RedisEventLog
 from call_events.testing import said, speaking, started
 from standins.ccm import Behaviour, CcmStandIn, Mode
 from support.waiting import wait_until
-from unit.ccm_bridge.world import CUSTOMER
+from unit.ccm_bridge.world import CUSTOMER, DIALECT
 
 STOP_S = 20
 
@@ -25,6 +25,7 @@ STOP_S = 20
 def environment(redis_url: str, ccm_url: str, **settings: str) -> dict[str, str]:
     """What the process sees: the shell's, and the bridge's settings."""
     shared = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}  # noqa: TID251 - to hand on
+    settings = {"bot_id": DIALECT.bot_id, "human_id": DIALECT.human_id} | settings
     ours = {f"CCM_BRIDGE_{name.upper()}": value for name, value in settings.items()}
     return {**shared, "REDIS_URL": redis_url, "CCM_URL": ccm_url, "CALLWEAVE_LOG_LEVEL": "info", **ours}
 
@@ -144,6 +145,14 @@ async def test_told_not_to_need_ccm_it_starts_and_delivers_when_it_comes(redis_u
             await append(redis, call)
             await ccm.come_up()
             await wait_until(lambda: texts(ccm, call) == TOLD, within_s=STOP_S)
+
+
+async def test_without_the_channels_bot_id_it_does_not_start(redis_url: str) -> None:
+    async with bridge_process(redis_url, "http://127.0.0.1:9/", bot_id="") as process, asyncio.timeout(STOP_S):
+        _, complaint = await process.communicate()
+    assert process.returncode == 2
+    (line,) = complaint.decode().splitlines()
+    assert "CCM_BRIDGE_BOT_ID is missing; set it to the channel's botId: channelConfig.botId" in line
 
 
 async def test_a_bad_setting_ends_with_code_2_and_one_line(redis_url: str) -> None:

@@ -20,9 +20,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseSettings):
-    """The bridge's settings; each is ``CCM_BRIDGE_<NAME>`` but for the shared two."""
+    """The bridge's settings; each is ``CCM_BRIDGE_<NAME>`` but for the shared ones."""
 
-    model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     redis_url: str = Field(
         validation_alias="REDIS_URL", description="set it to the Redis of the event log, e.g. redis://127.0.0.1:6379/0"
@@ -38,26 +38,40 @@ class Settings(BaseSettings):
     #: false = start although nothing answers at CCM_URL, and deliver when it comes.
     require_ccm_at_start: bool = True
 
-    #: How CCM wants to know us.
+    #: Whether CCM's gateway wants a bearer token.
     auth: Literal["none", "bearer"] = "none"
-    #: With bearer: where a token is had, e.g. ``https://cx.example/agent-manager/agent/login``.
+    #: With bearer: where a token is had, e.g. `https://cx.example/agent-manager/agent/login`.
     login_url: HttpUrl | None = None
+    #: With bearer: the account's name; an ordinary Keycloak user with the admin and default roles.
     username: str | None = None
+    #: With bearer: the account's password.
     password: SecretStr | None = None
+    #: false = take any certificate of CCM's; for trials only.
     verify_tls: bool = True
 
-    #: The customer of the conversation. The first source with a value counts, the call id where none has.
+    #: The customer of the conversation: the first of `number`, `customer_id`, `identity`, `dialled`, `profile`, `call`,
+    #: `header:NAME`, `=TEXT` that has a value counts, the call id where none has.
     customer_identifier: SourceList = "number,call"
-    #: The channel. Must be the number under which CX has it.
+    #: The channel, from the same sources; must be the number under which CX has it.
     service_identifier: SourceList = "dialled,profile"
 
-    #: Sender ids. The connector's is any fixed UUID of this bridge; the bot's is the channel's ``botId``.
-    connector_id: str = Field(default="7c1f0e52-2b9d-4d0e-9c55-0d3a8f6b2e10", min_length=1)
+    #: Sender id of what the bridge posts for the customer: any UUID, always the same.
+    connector_id: str = Field(default="0e14c44d-d76a-4f32-bb8e-9326be3335b1", min_length=1)
+    #: Name beside that id, shown to agents.
     connector_name: str = Field(default="CALLWEAVE_BRIDGE", min_length=1)
-    bot_id: str = Field(default="66c0ffee12ab34cd56ef7890", min_length=1)
-    #: For people without an id of their own below.
-    human_id: str = Field(default="3f6a2d1c-90b7-4e0f-8a55-1c2d3e4f5a6b", min_length=1)
-    #: JSON object: a person's or destination's display name -> Keycloak user id.
+    #: Sender id of what AI agents say: the `botId` that CX has for the channel.
+    bot_id: str = Field(
+        min_length=1,
+        description="set it to the channel's botId: channelConfig.botId in the answer of "
+        "GET /ccm/channels/service-identifier/<number> on CCM's host",
+    )
+    #: Sender id of what people say who have none of their own in CCM_BRIDGE_HUMAN_IDS: a Keycloak user id.
+    human_id: str = Field(
+        min_length=1,
+        description="set it to the Keycloak id of the user in whose name people's words are shown, e.g. one made for "
+        "telephone agents",
+    )
+    #: JSON object that gives people their own sender ids: the `human_name` of destinations.yaml → Keycloak user id.
     human_ids: dict[str, str] = Field(default_factory=dict)
     #: In whose name notes are posted that no agent says.
     system_name: str = Field(default="System", min_length=1)
@@ -72,29 +86,35 @@ class Settings(BaseSettings):
     call_legs: Literal["none", "human"] = "none"
     #: Where our facts about a message travel.
     carrier: Literal["entities", "sender.additionalDetail", "none"] = "entities"
+    #: How times are written.
     timestamp_format: Literal["milliseconds", "iso"] = "milliseconds"
 
-    #: How long a text is waited for after its speech has ended.
+    #: Seconds a text is waited for after its speech has ended.
     text_wait_s: Seconds = 5
-    #: How long a speech may go on without an end in the log.
+    #: Seconds a speech may go on without an end in the log.
     speech_wait_s: Seconds = 120
-    #: How long a transfer without outcome holds its call's messages.
+    #: Seconds a transfer without outcome holds its call's messages. Must exceed the time its phones may ring: the
+    #: orchestrator takes no destination whose phones ring for more than 100 s together.
     hold_s: Seconds = 120
-    #: Deadline of one attempt.
+    #: Deadline of one attempt in seconds, until the answer's headers are there.
     request_timeout_s: Seconds = 10
+    #: Seconds before the first repeat; doubled at each further one.
     first_retry_s: Seconds = 0.25
+    #: Seconds between repeats at most.
     longest_retry_s: Seconds = 15
-    #: Between attempts while CCM answers that our configuration is wrong.
+    #: Seconds between attempts while CCM answers that our configuration is wrong.
     misconfigured_retry_s: Seconds = 60
 
-    #: Calls handled at once; also the size of the connection pool.
+    #: Calls handled at once; the connections to CCM and Redis are as many.
     slots: int = Field(default=128, ge=1, le=4096)
-    #: A killed bridge's calls wait this long.
+    #: Seconds a killed bridge's calls wait for another.
     lease_s: Seconds = 6
-    #: What calls in hand get to finish in after SIGTERM.
+    #: Seconds that calls in hand get to finish in after SIGTERM.
     stop_budget_s: Seconds = 12
 
+    #: The address for /health and /metrics.
     http_host: str = "127.0.0.1"
+    #: The port for them; 0 takes any free one.
     http_port: int = Field(default=0, ge=0, le=65_535)
 
     @model_validator(mode="after")

@@ -27,15 +27,19 @@ class Settings(BaseSettings):
         default="info", validation_alias="CALLWEAVE_LOG_LEVEL"
     )
 
+    #: The file that lists the destinations: nothing else is ever dialled.
     destinations: Path = Field(
         default=Path("profiles/contact-centre/destinations.yaml"),
         description="name the file that lists the destinations, e.g. profiles/contact-centre/destinations.yaml",
     )
+    #: Name of LiveKit's outbound trunk through which people are dialled.
     trunk_name: str = Field(default="callweave-outbound", min_length=1)
+    #: The address for /health and /metrics.
     http_host: str = "127.0.0.1"
+    #: The port for them; 0 takes any free one.
     http_port: int = Field(default=0, ge=0, le=65535, description="a port number; 0 takes any free one")
-    #: How often a room is looked at while a phone rings for it.
+    #: Milliseconds between two looks at a room for which a phone rings.
     poll_ms: int = Field(default=200, ge=20, le=5000, description="milliseconds from 20 to 5000")
-    #: After SIGTERM running dials are looked after for so long; those that still ring are left to another instance.
+    #: Seconds that running dials are looked after following SIGTERM; what still rings is left to another instance.
     #: The grace period of the pod must be longer by some 12 s.
     stop_grace_s: float = Field(default=15.0, ge=0, le=120, description="seconds from 0 to 120")

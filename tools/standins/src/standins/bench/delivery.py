@@ -33,7 +33,7 @@ from call_events.redis_log import RedisEventLog
 from standins.bench.table import percentile
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
-from standins.stack.services import CCM_BRIDGE, Service
+from standins.stack.services import CCM_BRIDGE, CCM_SENDERS, Service
 
 CALLS = 50
 EVENTS_PER_SECOND = 1000
@@ -57,7 +57,7 @@ async def measure() -> Mapping[str, float]:
             await ccm.healthy(f"http://127.0.0.1:{port}/control/summary", 20)
             bridge = Service(
                 CCM_BRIDGE,
-                {"REDIS_URL": server.url, "CCM_URL": f"http://127.0.0.1:{port}/ccm/message/receive"},
+                {"REDIS_URL": server.url, "CCM_URL": f"http://127.0.0.1:{port}/ccm/message/receive", **CCM_SENDERS},
                 log=directory / "bridge.log",
             )
             await bridge.start()

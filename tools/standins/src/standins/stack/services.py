@@ -28,6 +28,12 @@ CCM_BRIDGE = Program("ccm_bridge", "CCM_BRIDGE_")
 TRANSFER_ORCHESTRATOR = Program("transfer_orchestrator", "TRANSFER_ORCHESTRATOR_")
 ALL = (VOICE_WORKER, CCM_BRIDGE, TRANSFER_ORCHESTRATOR)
 
+#: The bridge's required settings: in whose names it posts. The CCM stand-in takes any; a real one wants its own.
+CCM_SENDERS = {
+    "CCM_BRIDGE_BOT_ID": "b07b07b07b07b07b07b07b07",
+    "CCM_BRIDGE_HUMAN_ID": "5eed0000-0000-4000-8000-000000000001",
+}
+
 #: What of our own environment a service may see: nothing that would change its settings behind a test's back.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "XDG_CACHE_HOME")
 

@@ -29,7 +29,7 @@ from standins.media import Media, provision
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
-from standins.stack.services import ALL, Program, Service
+from standins.stack.services import ALL, CCM_SENDERS, Program, Service
 
 #: Of this checkout: the stand-ins are never installed without it.
 PROFILES = Path(__file__).resolve().parents[5] / "profiles"
@@ -258,4 +258,5 @@ class Stack:
                 destinations = str(PROFILES / "contact-centre" / "destinations.yaml")
                 return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": destinations}
             case _:
-                return settings | {"CCM_URL": self.ccm_url}
+                senders = {name: self._environment.get(name) or ours for name, ours in CCM_SENDERS.items()}
+                return settings | {"CCM_URL": self.ccm_url} | senders
