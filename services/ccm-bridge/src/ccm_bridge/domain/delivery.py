@@ -34,7 +34,8 @@ class Bounds:
     text: timedelta = timedelta(seconds=5)
     #: For the end of a speech, from its beginning.
     speech: timedelta = timedelta(seconds=120)
-    #: For the outcome of a transfer, from its request.
+    #: For the outcome of a transfer, from its request. Longer than the phones of one destination may ring, which the
+    #: orchestrator bounds to 100 s: else the conversation is sent on before it is known who goes on with it.
     hold: timedelta = timedelta(seconds=120)
 
 
