@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from call_events.catalogue import UtteranceCompleted
 from call_events.ports import AnyEvent
 from call_events.testing import START, speaking, started
-from ccm_bridge.adapters.ccm_schema import Carrier, CimDialect
+from ccm_bridge.adapters.ccm_schema import Carrier, CimDialect, CimPlainBody
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.identity import Sources
 from standins.ccm import validate
@@ -164,3 +165,11 @@ def test_times_are_milliseconds_or_iso_and_never_rounded() -> None:
     message = whole_call(human_legs=False).ccm.shown[1]
     assert json.loads(iso.render(message))["header"]["timestamp"] == "2026-01-05T09:00:01.915Z"
     assert json.loads(DIALECT.render(message))["header"]["timestamp"] == 1767603601915
+
+
+def test_what_does_not_fit_into_a_message_is_told_without_its_value() -> None:
+    """The text of such an error ends in the log and in the dead letters."""
+    with pytest.raises(ValidationError) as raised:
+        CimPlainBody.model_validate({"markdownText": ["my card is 4111"]})
+    assert "markdownText" in str(raised.value)
+    assert "4111" not in str(raised.value)

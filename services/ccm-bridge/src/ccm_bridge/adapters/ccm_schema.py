@@ -22,7 +22,8 @@ TimestampFormat = Literal["milliseconds", "iso"]
 
 
 class _Cim(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What does not fit is said in the exception's text, which ends in logs and dead letters: without the value.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class CimAttribute(_Cim):
