@@ -10,7 +10,7 @@ this process makes the next. Hence **order is the caller's business**: whoever n
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
@@ -32,12 +32,22 @@ from redis.exceptions import (
 )
 
 from call_events import scripts
-from call_events.errors import LogUnavailable
+from call_events.errors import LogUnavailable, OurMistake
 
 Arg = str | bytes | int
 #: So many lanes are opened for anything that comes up: one alone would hold everybody up when it loses a packet.
 _EAGER_LANES = 2
-_Item = tuple[scripts.Script, Sequence[str], Sequence[Arg], "asyncio.Future[Any]"]
+
+
+class _Item(NamedTuple):
+    """One call of a script, packed as it is queued: what cannot be sent fails its own caller and nobody else."""
+
+    script: scripts.Script
+    keys: Sequence[str]
+    args: Sequence[Arg]
+    packed: bytes
+    future: "asyncio.Future[Any]"
+
 
 #: Answers of a server that cannot serve now but may soon; some have no class in redis-py, hence the texts below.
 _PASSING_ERRORS = (
@@ -93,12 +103,19 @@ class ScriptRunner:
         """The script's answer, to be awaited.
 
         Raises:
+            OurMistake: at once, for an argument that cannot be sent.
             LogUnavailable: the server could not be asked or could not serve; the script may or may not have run.
             redis.exceptions.ResponseError: the script itself is at fault (wrong type, no permission).
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._queue.append((self._scripts[name], keys, args, future))
+        script = self._scripts[name]
+        try:
+            packed = _packed("EVALSHA", script.sha, keys, args)
+        except (ValueError, TypeError) as error:  # a lone surrogate, None: the text would repeat what it may not
+            raise OurMistake(
+                f"cannot ask Redis to {name}: an argument cannot be sent ({type(error).__name__})"
+            ) from None
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Item(script, keys, args, packed, future))
         if not self._scheduled and self._free_lanes:
             self._schedule()
         return future
@@ -128,7 +145,7 @@ class ScriptRunner:
             while self._queue:
                 batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
                 self._schedule()  # more than one batch has come up: do not keep the rest waiting for this one
-                await self._send([item for item in batch if not item[3].done()])
+                await self._send([item for item in batch if not item.future.done()])
         finally:
             self._free_lanes += 1
             self._schedule()
@@ -138,13 +155,13 @@ class ScriptRunner:
         try:
             answers = await self._execute(batch, by_text=by_text)
         except asyncio.CancelledError:
-            for *_, future in batch:
-                future.cancel()
+            for item in batch:
+                item.future.cancel()
             raise
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers are told: nobody else would wake them
             answers = [error] * len(batch)
         for item, answer in zip(batch, answers, strict=True):
-            future = item[3]
+            future = item.future
             if future.done():
                 continue
             if isinstance(answer, NoScriptError) and not by_text:
@@ -164,7 +181,9 @@ class ScriptRunner:
         redis-py's own pipeline packs commands in Python, which alone costs twice what all the rest here does; hiredis
         packs them at once. Everything else (TLS, passwords, Sentinel, time-outs) stays the client's.
         """
-        packed = b"".join(_packed(item, by_text=by_text) for item in batch)
+        packed = b"".join(
+            [_packed("EVAL", item.script.text, item.keys, item.args) if by_text else item.packed for item in batch]
+        )
         pool: Any = self._redis.connection_pool
         connection = await pool.get_connection()
         try:
@@ -185,10 +204,9 @@ class ScriptRunner:
             return error
 
 
-def _packed(item: _Item, *, by_text: bool) -> Any:
-    script, keys, args, _ = item
-    command: Any = ("EVAL", script.text) if by_text else ("EVALSHA", script.sha)
-    return pack_command((*command, len(keys), *keys, *args))
+def _packed(how: str, script: str, keys: Sequence[str], args: Sequence[Arg]) -> bytes:
+    command: Any = (how, script, len(keys), *keys, *args)
+    return bytes(pack_command(command))
 
 
 def unavailable(error: BaseException) -> LogUnavailable:

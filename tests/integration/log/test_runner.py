@@ -1,0 +1,75 @@
+"""The lanes that carry scripts: nobody who waits for an answer is forgotten, whatever goes wrong."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from call_events import keys
+from call_events.errors import OurMistake
+from call_events.ids import CallId
+from call_events.redis_log import RedisEventLog
+from call_events.runner import ScriptRunner
+from call_events.testing import speaking, started
+
+CALL = CallId("call-1")
+#: Half of a pair: a str in Python, no text in UTF-8.
+SURROGATE = "\ud800"
+
+
+async def test_an_argument_that_cannot_be_sent_fails_its_caller_and_nobody_else(redis: Redis) -> None:
+    log = RedisEventLog(redis)
+    await log.append(started(CALL))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        good = [tasks.create_task(log.append(speaking(CALL, f"u{n}"))) for n in range(5)]
+        bad = tasks.create_task(refused(log))
+        more = tasks.create_task(log.own(CallId("call-2"), "worker-a", lease_ms=1000))
+
+    assert [one.result().seq for one in good] == [2, 3, 4, 5, 6]
+    assert more.result().epoch == 1
+    assert SURROGATE not in bad.result()
+
+
+async def refused(log: RedisEventLog) -> str:
+    with pytest.raises(OurMistake, match=r"own.*UnicodeEncodeError") as told:
+        await log.own(CALL, f"worker-{SURROGATE}", lease_ms=1000)
+    return str(told.value)
+
+
+class NobodyExpectedThis(Exception):
+    """No error of the driver, no error of the system."""
+
+
+class BrokenPool:
+    """Breaks once, as no connection is expected to."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self.broken = True
+
+    async def get_connection(self) -> Any:
+        if self.broken:
+            self.broken = False
+            raise NobodyExpectedThis
+        return await self._pool.get_connection()
+
+    async def release(self, connection: Any) -> None:
+        await self._pool.release(connection)
+
+
+async def test_an_error_nobody_expected_reaches_every_caller_of_the_batch_and_the_lane_goes_on(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "connection_pool", BrokenPool(redis.connection_pool))
+    runner = ScriptRunner(redis)
+    at = keys.call_keys(CALL).worker
+
+    async with asyncio.timeout(5):
+        first = [runner.run("own", (at,), ("worker-a", 60_000, "")) for _ in range(3)]
+        for one in first:
+            with pytest.raises(NobodyExpectedThis):
+                await one
+        assert (await runner.run("own", (at,), ("worker-a", 60_000, "")))[0] == 1
+    monkeypatch.undo()
