@@ -123,6 +123,29 @@ def test_patience_ends_counted_from_the_end_of_speech() -> None:
     assert late[-1] == UtteranceDiscarded(utterance_id="ai1:a", reason=DiscardReason.TRANSCRIPT_TIMEOUT)
 
 
+def test_somebody_who_speaks_for_minutes_is_listened_to() -> None:
+    """Nobody pauses for the convenience of a recogniser: patience is for texts, not for people."""
+    limit = timedelta(seconds=30)
+    events = heard(started("a", 1), Patience(at=at(300), limit=limit), ended("a", 301), text("a", 302, "all of it"))
+    assert [event.text for event in events if isinstance(event, UtteranceCompleted)] == ["all of it"]
+    assert not any(isinstance(event, UtteranceDiscarded) for event in events)
+
+
+def test_speech_whose_end_is_never_reported_is_given_up_in_the_end() -> None:
+    events = heard(started("a", 1), Patience(at=at(601), limit=timedelta(seconds=30)))
+    assert events[-1] == UtteranceDiscarded(utterance_id="ai1:a", reason=DiscardReason.TRANSCRIPT_TIMEOUT)
+
+
+def test_a_text_that_comes_after_it_was_given_up_is_told_once() -> None:
+    overdue: list[Fact] = [started("a", 1), ended("a", 2), Patience(at=at(40), limit=timedelta(seconds=30))]
+    events = heard(*overdue, text("a", 41, "late"), text("a", 42, "again"))
+    assert events[-2:] == [
+        UtteranceDiscarded(utterance_id="ai1:a", reason=DiscardReason.TRANSCRIPT_TIMEOUT),
+        UtteranceCompleted(utterance_id="ai1:a", speaker=CUSTOMER, text="late", started_at=at(1), ended_at=at(2)),
+    ]
+    assert heard(*overdue, text("a", 41, " "))[-1] == events[-2]
+
+
 def test_the_ai_is_heard_from_its_first_sound_to_what_was_really_heard() -> None:
     events = heard(audible(1, 1), quiet(2), said("item", 2.1, "Wel", interrupted=True))
     assert events == [
@@ -188,6 +211,8 @@ def test_every_utterance_starts_once_and_ends_in_exactly_one_way(story: list[Fac
         seen.setdefault(event.utterance_id, []).append(type(event).__name__)
     for kinds in seen.values():
         assert kinds[0] == "UtteranceStarted"
+        if kinds[-2:] == ["UtteranceDiscarded", "UtteranceCompleted"]:
+            kinds.pop(-2)  # a text that came after patience had ended, the only event that may follow an outcome
         assert kinds[-1] in ("UtteranceCompleted", "UtteranceDiscarded")
         assert kinds[1:-1] in ([], ["UtteranceEnded"])
 

@@ -1,8 +1,9 @@
 """Speech-to-text of one leg on livekit-plugins-openai, for as long as it takes.
 
 Each leg has its own recogniser and its own socket, whose raw events are tapped: the plugin's own events come without
-the ids and failures that keep utterances apart when texts arrive out of order. When the provider fails, what it still
-owed is given up and a new stream is opened; nobody on the call notices.
+the ids and failures that keep utterances apart when texts arrive out of order. When the provider fails or cannot be
+reached, what it still owed is given up and a new stream is opened; nobody on the call notices. What may have been said
+meanwhile is marked as one utterance without a text, so that an outage never passes for silence.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import aiohttp
 import orjson
 import structlog
 from livekit import rtc
-from livekit.agents import APIError
+from livekit.agents import APIConnectOptions, APIError
 from livekit.agents import stt as speech_to_text
 from livekit.plugins import openai
 
@@ -34,6 +35,16 @@ _SILENCE = rtc.AudioFrame.create(SAMPLE_RATE, 1, SAMPLE_RATE // 10)
 _SILENT_FRAMES = 10
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 CLOSE_SECONDS = 2.0
+#: For one attempt to reach the provider, TLS and the WebSocket's handshake included.
+CONNECT_SECONDS = 5.0
+#: A shorter outage is bridged: the plugin keeps the audio while it opens the next socket.
+GAP_SECONDS = 0.5
+#: A socket that lives this long, or that tells of speech, works. Some providers accept one only to refuse on it.
+STEADY_SECONDS = 2.0
+
+#: What a lost or unreachable provider looks like. The plugin (1.8.9) translates neither a refused connection or
+#: handshake nor a connection that takes too long.
+LOST = (APIError, aiohttp.ClientError, TimeoutError, OSError)
 
 Frames = Callable[[], AsyncIterator[rtc.AudioFrame]]
 
@@ -42,6 +53,13 @@ class _TappedSTT(openai.STT):
     """Speech-to-text on an HTTP session of our own."""
 
     http: aiohttp.ClientSession | None = None
+    connected: Callable[[], None] | None = None
+
+    async def _connect_ws(self, timeout: float) -> aiohttp.ClientWebSocketResponse:  # noqa: ASYNC109 - the plugin's
+        socket = await super()._connect_ws(timeout)
+        if self.connected:
+            self.connected()
+        return socket
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         assert self.http is not None
@@ -73,6 +91,7 @@ class OpenAIEar:
         access: ModelAccess,
         language: str,
         tls: ssl.SSLContext,
+        connect_s: float = CONNECT_SECONDS,
     ) -> None:
         self._frames = frames
         self._speaker = speaker
@@ -81,12 +100,18 @@ class OpenAIEar:
         self._access = access
         self._language = language
         self._tls = tls
+        self._connect_s = connect_s
         self._stream: speech_to_text.RecognizeStream | None = None
         self._owed: set[str] = set()
         self._settled = asyncio.Event()
         self._settled.set()
         self._stopping = asyncio.Event()
         self._closed = asyncio.Event()
+        #: Since when the provider is away, and when a socket stood again that has yet to prove itself.
+        self._down: datetime | None = None
+        self._up: datetime | None = None
+        self._gaps = 0
+        self._steady: asyncio.TimerHandle | None = None
 
     @property
     def source(self) -> str:
@@ -107,7 +132,7 @@ class OpenAIEar:
                     api_key=self._access.api_key,
                     use_realtime=True,
                 )
-                recogniser.http = http
+                recogniser.http, recogniser.connected = http, self._on_connected
                 recogniser.on("error", self._on_error)
                 try:
                     await self._listen(recogniser)
@@ -119,6 +144,7 @@ class OpenAIEar:
     async def stop(self, within: float) -> None:
         """Take no more audio, wait for texts that are still owed, and close."""
         self._stopping.set()
+        self._tell_gap()
         if (stream := self._stream) is not None and within > 0:
             with contextlib.suppress(RuntimeError):  # the stream ended by itself
                 for _ in range(_SILENT_FRAMES):
@@ -135,7 +161,7 @@ class OpenAIEar:
     async def _listen(self, recogniser: _TappedSTT) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            stream = recogniser.stream()
+            stream = recogniser.stream(conn_options=APIConnectOptions(timeout=self._connect_s))
             self._stream = stream
             try:
                 async with asyncio.TaskGroup() as group:
@@ -143,7 +169,7 @@ class OpenAIEar:
                     async for _ in stream:
                         pause = FIRST_PAUSE  # it works: the events themselves come through the tap
                     feeding.cancel()
-            except* APIError as errors:
+            except* LOST as errors:
                 log.warning("stt.failed", source=self._source, why=type(errors.exceptions[0]).__name__, retry_s=pause)
             finally:
                 await stream.aclose()
@@ -173,6 +199,7 @@ class OpenAIEar:
                 self._owed.discard(fact.item)
             case _:
                 pass
+        self._tell_gap()  # first: it lies before
         self._hear(fact)
         if not self._owed:
             self._settled.set()
@@ -181,9 +208,40 @@ class OpenAIEar:
         # A socket that broke takes the segment with it, whether or not the plugin opens the next one by itself.
         self._lose()
 
+    def _on_connected(self) -> None:
+        if self._down is not None and not self._stopping.is_set():
+            self._up = datetime.now(UTC)
+            self._steady = asyncio.get_running_loop().call_later(STEADY_SECONDS, self._tell_gap)
+
     def _lose(self) -> None:
         if self._owed:
             log.warning("stt.gap", source=self._source, utterances=len(self._owed))
         self._owed.clear()
         self._settled.set()
-        self._hear(RecogniserLost(source=self._source, at=datetime.now(UTC)))
+        at = datetime.now(UTC)
+        self._hear(RecogniserLost(source=self._source, at=at))
+        if self._stopping.is_set():
+            return
+        self._down, self._up = self._down or at, None
+        self._cancel_steady()
+
+    def _tell_gap(self) -> None:
+        """The outage is over, or the listening is: what was said in it has no text."""
+        self._cancel_steady()
+        if (down := self._down) is None:
+            return
+        up = self._up or datetime.now(UTC)
+        self._down = self._up = None
+        if (up - down).total_seconds() < GAP_SECONDS:
+            return
+        self._gaps += 1
+        log.warning("stt.outage", source=self._source, seconds=round((up - down).total_seconds(), 1))
+        item = f"gap{self._gaps}"
+        self._hear(SpeechStarted(source=self._source, item=item, speaker=self._speaker, at=down))
+        self._hear(SpeechEnded(source=self._source, item=item, speaker=self._speaker, at=up))
+        self._hear(TextFailed(source=self._source, item=item, at=up))
+
+    def _cancel_steady(self) -> None:
+        if self._steady is not None:
+            self._steady.cancel()
+            self._steady = None

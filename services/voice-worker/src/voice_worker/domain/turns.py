@@ -8,8 +8,8 @@ Facts come late, reordered, twice or not at all:
   order of the texts is the order of playing, so the oldest unfinished AI utterance gets the next text.
 
 Whatever comes in whatever order, each utterance gets exactly one ``utterance.started`` and, in the end, exactly one of
-``completed`` and ``discarded``, never before its ``started``. Silence never passes for speech, and speech never
-vanishes.
+``completed`` and ``discarded``, never before its ``started``. The one exception: a text that comes after it was given
+up for being overdue is told after all. Silence never passes for speech, and speech never vanishes.
 
 The module is longer than others are: the facts, the ledger and the rules are one machine and are read together.
 """
@@ -124,8 +124,10 @@ class Patience:
     """Time passes: texts that are overdue by now are given up."""
 
     at: datetime
-    #: How long after the end of speech a text may take; since its start if no end was ever reported.
+    #: How long after the end of speech a text may take.
     limit: timedelta
+    #: How long somebody may speak without a pause before the report of its end is taken to be lost.
+    longest_turn: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class Ledger:
 
     open: Mapping[str, Utterance] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
+    #: Settled ones that were given up for being overdue; a text may still come.
+    overdue: Mapping[str, Utterance] = field(default_factory=dict)
 
     def waiting(self, source: str) -> tuple[Utterance, ...]:
         """Utterances of one recogniser that still owe their text."""
@@ -203,10 +207,7 @@ def hear(ledger: Ledger, fact: Fact) -> Heard:  # noqa: PLR0911 - one return for
             ids = [u.id for u in ledger.waiting(fact.source) if u.ai and u.ended_at is not None]
             return _discard(ledger, ids, DiscardReason.NOT_SPOKEN, fact.at)
         case Patience():
-            overdue = [
-                u.id for u in ledger.open.values() if not u.ai and (u.ended_at or u.started_at) + fact.limit <= fact.at
-            ]
-            return _discard(ledger, overdue, DiscardReason.TRANSCRIPT_TIMEOUT, fact.at)
+            return _give_up(ledger, fact)
         case Closing():
             spoken = [u.id for u in ledger.open.values() if u.ai]
             ledger, events = _discard(ledger, spoken, DiscardReason.NOT_SPOKEN, fact.at)
@@ -241,7 +242,7 @@ def _end(ledger: Ledger, uid: str, at: datetime) -> Heard:
 
 def _settle(ledger: Ledger, uid: str) -> Ledger:
     rest = {key: value for key, value in ledger.open.items() if key != uid}
-    return Ledger(open=rest, settled=ledger.settled | {uid})
+    return replace(ledger, open=rest, settled=ledger.settled | {uid})
 
 
 def _discard(ledger: Ledger, ids: list[str], reason: DiscardReason, at: datetime) -> Heard:
@@ -254,10 +255,29 @@ def _discard(ledger: Ledger, ids: list[str], reason: DiscardReason, at: datetime
     return ledger, events
 
 
+def _give_up(ledger: Ledger, fact: Patience) -> Heard:
+    overdue = {
+        u.id: u
+        for u in ledger.open.values()
+        if not u.ai and (u.ended_at + fact.limit if u.ended_at else u.started_at + fact.longest_turn) <= fact.at
+    }
+    ledger, events = _discard(ledger, list(overdue), DiscardReason.TRANSCRIPT_TIMEOUT, fact.at)
+    late = {uid: replace(u, ended_at=u.ended_at or fact.at) for uid, u in overdue.items()}
+    return replace(ledger, overdue={**ledger.overdue, **late}), events
+
+
+def _late_text(ledger: Ledger, fact: TextArrived, uid: str) -> Heard:
+    if uid not in ledger.overdue or not fact.text.strip():
+        return ledger, ()
+    rest = {key: value for key, value in ledger.overdue.items() if key != uid}
+    ledger = replace(ledger, overdue=rest, open={**ledger.open, uid: ledger.overdue[uid]})
+    return _complete(ledger, (), uid, fact.text, language=fact.language, confidence=fact.confidence)
+
+
 def _text(ledger: Ledger, fact: TextArrived) -> Heard:
     uid = _id(fact.source, fact.item)
     if uid in ledger.settled:
-        return ledger, ()
+        return _late_text(ledger, fact, uid)
     ledger, events = _start(ledger, uid, fact.source, fact.speaker, fact.at, ai=False)
     ledger, ended = _end(ledger, uid, fact.at)
     events += ended
