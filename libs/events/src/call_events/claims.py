@@ -5,6 +5,7 @@ is the fence: commit, park, renew and release of an older epoch change nothing a
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,14 +58,33 @@ class Held:
     attempts: int = 0
     #: Doorbells of this call that came while it was held; acknowledged with it.
     later: dict[str, None] = field(default_factory=dict)
-    #: Monotonic seconds until which the server surely still honours the lease.
-    safe_until: float = 0.0
+    #: Event loop's seconds after which the call must not be worked on: the lease may then end before the work does.
+    lease_until: float = 0.0
+    #: Event loop's seconds at which the handler's own time is up.
+    patience_until: float = math.inf
     #: Another worker may have the call.
     lost: bool = False
     #: This worker stops; the call goes back.
     released: bool = False
     #: Around the handler while it runs.
     scope: asyncio.Timeout | None = None
+
+    def keep_until(self, when: float) -> None:
+        """The lease was granted or renewed: the handler's deadline moves with it."""
+        self.lease_until = when
+        if self.scope is not None and not (self.lost or self.released or self.scope.expired()):
+            self.scope.reschedule(self.ends_at())
+
+    def ends_at(self) -> float:
+        """When the handler is cancelled: by its own time or by the lease, whichever is first."""
+        return min(self.lease_until, self.patience_until)
+
+    def is_gone(self) -> bool:
+        """Whether this worker must not go on with the call: the lease was lost or has run out, or the worker stops."""
+        if not self.released and self.lease_until < self.patience_until:
+            ran_out = asyncio.get_running_loop().time() >= self.lease_until
+            self.lost = self.lost or ran_out or (self.scope is not None and self.scope.expired())
+        return self.lost or self.released
 
     def lose(self) -> None:
         """Cancel the handler: the lease could not be kept."""

@@ -14,6 +14,7 @@ from call_events.errors import CallEventsError, LogUnavailable
 from call_events.options import ConsumerOptions
 from call_events.ports import CallView, Clock, Handler, Progress, Receipt
 from call_events.retrying import check, may_pass, pause_s
+from call_events.telling import package_of, told, way
 from call_events.upkeep import Upkeep
 from call_events.views import Known, Views
 from call_events.workbench import Workbench
@@ -63,6 +64,7 @@ class Drain:
         self._options = options
         self._clock = clock
         self._stopping = stopping
+        self._package = package_of(handler)
         # Looked up once: finding a label costs more than counting.
         self._done = metrics.HANDLED.labels(group, "done")
         self._waited = metrics.HANDLED.labels(group, "waits")
@@ -74,10 +76,19 @@ class Drain:
             held.let_go()
 
     async def run(self, held: Held) -> None:
-        """Drain one call. Errors of Redis end it; the token then comes back to us or to another worker."""
+        """Drain one call, and let nothing out that would end the process: the next one would be given the same call.
+
+        Errors of Redis end the call's turn; the token then comes back to us or to another worker. Whatever else goes
+        wrong around the handler (a receipt that cannot be read or written) parks the call.
+        """
         with bound_contextvars(call=held.call, group=self._group):
             try:
-                await self._claim_and_drain(held)
+                try:
+                    await self._claim_and_drain(held)
+                except (FencedError, LogUnavailable, ResponseError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - the consumer's edge: one call's failure stays that call's
+                    await self._put_aside(held, error)
             except FencedError:
                 metrics.FENCED.labels(self._group).inc()
                 self._views.forget(held.call)
@@ -90,12 +101,12 @@ class Drain:
                 log.error("call.scripts_refuse", error=str(error))  # noqa: TRY400 - Redis' text says it all
 
     async def _claim_and_drain(self, held: Held) -> None:
-        asked = self._clock.monotonic()
+        asked = asyncio.get_running_loop().time()
         claim = await self._claims.claim(held.call, held.token)
         if not isinstance(claim, Claim):
             return
         held.epoch, held.cursor, held.attempts = claim.epoch, claim.cursor, claim.attempts
-        held.safe_until = asked + self._options.lease_s
+        held.keep_until(asked + self._options.working_lease_s)
         known = await self._views.load(held.call, claim)
         try:
             await self._drain(held, known)
@@ -108,6 +119,14 @@ class Drain:
                 await self._claims.release(held)
             return
         self._views.keep(known)
+
+    async def _put_aside(self, held: Held, error: Exception) -> None:
+        """Asking again would end the same way: the reason is with the call until somebody unparks it."""
+        self._views.forget(held.call)
+        why = told(error, ours=(self._package,))
+        log.error("call.cannot_be_drained", error=why, way=way(error), after=held.cursor)
+        if held.epoch:
+            await self._park(held, held.cursor, f"cannot be drained after event {held.cursor}: {why}", ())
 
     async def _drain(self, held: Held, known: Known) -> None:
         while (more := await self._step(held, known)) is not None:
@@ -131,6 +150,7 @@ class Drain:
             return await self._failed(held, seen, error)
         waits = progress.wake_at is not None
         through = progress.through
+        asked = asyncio.get_running_loop().time()
         more = await self._claims.commit(
             held,
             to=through,
@@ -138,6 +158,8 @@ class Drain:
             wake_at=progress.wake_at,
             receipts=progress.receipts,
         )
+        if more is not None:
+            held.keep_until(asked + self._options.working_lease_s)
         known.receipts += progress.receipts
         self._finished(view, through, waits=waits)
         if more is None and progress.wake_at is not None:
@@ -145,15 +167,17 @@ class Drain:
         return more
 
     async def _ask(self, held: Held, view: CallView) -> Progress:
+        """The handler's answer, had while the lease surely lasts: nobody else is asked about the call meanwhile."""
+        held.patience_until = asyncio.get_running_loop().time() + self._options.handler_timeout_s
+        if held.is_gone():  # told while it was not yet asked
+            raise _Gone
         try:
-            async with asyncio.timeout(self._options.handler_timeout_s) as held.scope:
-                if held.lost or held.released:
-                    held.scope.reschedule(0)  # told while it was not yet asked
+            async with asyncio.timeout_at(held.ends_at()) as held.scope:
                 progress = await self._handler(view)
         except asyncio.CancelledError:
             raise
         except BaseException:
-            if held.lost or held.released:
+            if held.is_gone():
                 raise _Gone from None
             raise
         finally:
@@ -163,9 +187,9 @@ class Drain:
 
     async def _failed(self, held: Held, seen: int, error: Exception) -> list[Entry] | None:
         failures = held.attempts + 1
-        what = f"{type(error).__name__}: {error}"
+        what = told(error, ours=(self._package,))
         if not may_pass(error) and failures >= self._options.max_attempts:
-            log.error("call.failed_for_good", attempts=failures, exc_info=error)
+            log.error("call.failed_for_good", attempts=failures, error=what, way=way(error))
             await self._park(held, held.cursor, f"failed {failures} times, last with {what}", ())
             return None
         pause = pause_s(failures, first=self._options.first_pause_s, longest=self._options.longest_pause_s)

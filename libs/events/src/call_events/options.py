@@ -30,6 +30,11 @@ class ConsumerOptions:
     #: Events kept in memory between claims, over all calls (about 2 KB each).
     cached_events: int = 20_000
 
+    @property
+    def working_lease_s(self) -> float:
+        """The part of a lease in which a call is worked on; the rest is for a cancelled handler to let go in."""
+        return self.lease_s * 5 / 6
+
     def __post_init__(self) -> None:
         """A zero here would spin or stand still."""
         for name in ("slots", "lease_s", "handler_timeout_s", "max_events", "max_attempts", "wake_poll_s", "sweep_s"):

@@ -75,7 +75,7 @@ class DoorbellReader:
                 self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
 
     async def _recover(self, error: RedisError | OSError) -> None:
-        if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
+        if has_no_group(error):
             log.warning("consumer.group_missing", group=self._group)
             try:
                 await create_groups(self._redis, self._group)
@@ -97,6 +97,11 @@ async def create_groups(redis: Redis, group: str) -> None:
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, BaseException) and not str(answer).startswith("BUSYGROUP"):
                 raise answer
+
+
+def has_no_group(error: BaseException) -> bool:
+    """Whether a doorbell stream or its group is gone, as after a FLUSHALL: :func:`create_groups` mends it."""
+    return isinstance(error, ResponseError) and ("NOGROUP" in str(error) or "no such key" in str(error))
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -24,6 +24,7 @@ from call_events.ids import CallId
 from call_events.ports import AnyEvent, Appended, Ownership
 from call_events.registry import CLOSING_TYPE, OPENING_TYPE
 from call_events.runner import ScriptRunner, passes, translated
+from call_events.workbench import is_told_to_end
 
 __all__ = ["RedisEventLog", "connect"]
 
@@ -114,6 +115,8 @@ class RedisEventLog:
         stream = keys.call_keys(call).stream
         pause = _FIRST_PAUSE_S
         while True:
+            if is_told_to_end():  # a return would look like the end of the call
+                raise asyncio.CancelledError
             try:
                 answer = await self._redis.xread({stream: f"0-{after}"}, count=_PAGE, block=BLOCK_MS)
             except (RedisError, OSError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from call_events import keys, metrics
 from call_events.claims import GroupClaims, Held
@@ -16,6 +16,7 @@ from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock
+from call_events.reader import create_groups, has_no_group
 from call_events.runner import passes
 from call_events.workbench import Workbench, is_told_to_end
 
@@ -51,6 +52,8 @@ class Upkeep:
         self._stopping = stopping
         self._next_wake: float | None = None
         self._wake_sooner = asyncio.Event()
+        #: Per shard, where the next look for abandoned tokens begins: the server looks at some ten per token asked for.
+        self._reclaim_from: dict[str, Any] = {}
 
     def jobs(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """Name and endless work of every side task."""
@@ -64,7 +67,11 @@ class Upkeep:
         ]
 
     async def renew(self) -> None:
-        """Keep the leases of the calls in hand; a handler whose lease is lost is cancelled."""
+        """Keep the leases of the calls in hand; a handler whose lease is lost is cancelled.
+
+        A renewal that hangs cancels nothing and need not: the handler's deadline is the end of the lease, and only a
+        good renewal moves it.
+        """
         held = [one for one in self._bench.held.values() if one.epoch]
         async with asyncio.TaskGroup() as tasks:
             for one in held:
@@ -76,8 +83,13 @@ class Upkeep:
         for tag in random.sample(keys.TAGS, len(keys.TAGS)):
             if self._stopping.is_set() or not self._bench.free:
                 return
-            _, entries, *_ = await self._redis.xautoclaim(
-                keys.bell(tag), self._group, self._worker, idle_ms, count=max(1, min(_PAGE, self._bench.free))
+            self._reclaim_from[tag], entries, *_ = await self._redis.xautoclaim(
+                keys.bell(tag),
+                self._group,
+                self._worker,
+                idle_ms,
+                start_id=self._reclaim_from.get(tag, "0-0"),
+                count=max(1, min(_PAGE, self._bench.free)),
             )
             for token, fields in entries:
                 self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
@@ -157,14 +169,14 @@ class Upkeep:
         return [entry["message_id"] for entry in pending]
 
     async def _renew(self, held: Held) -> None:
-        asked = self._clock.monotonic()
+        asked = asyncio.get_running_loop().time()
         try:
             kept = await self._claims.renew(held)
         except LogUnavailable:
-            kept = self._clock.monotonic() < held.safe_until - self._options.lease_s / 6
+            return  # the handler's deadline stands where the last good renewal has put it
+        if kept:
+            held.keep_until(asked + self._options.working_lease_s)
         else:
-            held.safe_until = asked + self._options.lease_s
-        if not kept:
             held.lose()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
@@ -192,12 +204,22 @@ class Upkeep:
         try:
             return await work()
         except* (LogUnavailable, RedisError, OSError) as errors:
-            for error in _leaves(errors):
-                if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
-                    continue  # the reader makes the group again
-                if not isinstance(error, LogUnavailable) and not passes(error):
+            leaves = _leaves(errors)
+            if any(has_no_group(leaf) for leaf in leaves):
+                await self._make_groups_again()
+            for error in leaves:
+                if not (has_no_group(error) or isinstance(error, LogUnavailable) or passes(error)):
                     raise
         return None
+
+    async def _make_groups_again(self) -> None:
+        """Somebody has emptied the server; the next turn finds what it needs."""
+        log.warning("consumer.group_missing", group=self._group)
+        try:
+            await create_groups(self._redis, self._group)
+        except (RedisError, OSError) as error:
+            if not passes(error):
+                raise
 
 
 def _leaves(errors: BaseExceptionGroup[Any]) -> list[BaseException]:
