@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+import ccm_bridge.settings
+import transfer_orchestrator.settings
+import voice_worker.settings
 from call_events import keys
-from call_events.connection import check_server, connect
+from call_events.connection import RedisUrl, check_server, connect, shown
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import BadSetting, LogUnavailable
 from call_events.redis_log import RedisEventLog
@@ -49,9 +54,97 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
     assert "secret" not in str(refused.value)
 
 
-def test_what_is_no_redis_url_is_refused() -> None:
-    with pytest.raises(BadSetting, match="REDIS_URL"):
-        connect("http://127.0.0.1")
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1", "redis+sentinel://a:26379/mymaster", "redis+cluster://a:7000", "127.0.0.1:6379", ""]
+)
+def test_what_is_no_redis_url_is_refused_with_a_list_of_what_is(url: str) -> None:
+    with pytest.raises(
+        BadSetting, match=r"^REDIS_URL.*redis://.*rediss://.*unix://.*no scheme for Sentinel or Cluster"
+    ):
+        connect(url)
+
+
+#: Every one is misread by a URL parser in its own way.
+UNESCAPED = [
+    "redis://:s3cr/et9@host",
+    "redis://:s3cr?et9@host:6379/0",
+    "redis://:s3cr#et9@host:6379/0",
+    "redis://us/er:s3cret9@host:6379/0",
+    "redis://:63/s3cret9@host",
+    "redis://:s3c[ret9@host:6379/0",
+    "redis://:s3cret9@host:port/0",
+]
+
+
+@pytest.mark.parametrize("url", UNESCAPED)
+def test_nothing_of_a_url_that_cannot_be_read_is_repeated(url: str) -> None:
+    with pytest.raises(BadSetting, match="%2F") as refused:
+        connect(url)
+
+    text = f"{refused.value} {shown(url)} {refused.value.__cause__}"
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert not any(part in text for part in ("s3c", "et9"))
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("redis://user:s3cr@host:6379/3?password=s3cr#s3cr", "redis://host:6379/3"),
+        ("rediss://:s3cr%2Fet@host", "rediss://host"),
+        ("unix://user:s3cr@/run/redis.sock?db=1&password=s3cr", "unix:///run/redis.sock"),
+    ],
+)
+def test_a_url_is_shown_without_user_password_and_options(url: str, text: str) -> None:
+    assert shown(url) == text
+
+
+class Holder(BaseModel):
+    redis_url: RedisUrl
+
+
+def test_a_setting_holds_the_url_and_its_repr_keeps_the_password_to_itself() -> None:
+    url = "redis://user:s3cr@host:6379/0"
+    holder = Holder(redis_url=url)
+
+    assert holder.redis_url == url
+    assert f"{holder!r} {holder} {[holder.redis_url]} {holder.model_dump()}".count("s3cr") == 0
+    assert "redis://host:6379/0" in repr(holder)
+
+
+def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://user:s3cr@host:6379/0")
+    for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY", "CCM_BRIDGE_BOT_ID", "CCM_BRIDGE_HUMAN_ID"):
+        monkeypatch.setenv(name, "x" * 32)
+    monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:1")
+    monkeypatch.setenv("CCM_URL", "http://127.0.0.1:1/ccm/message/receive")
+
+    for module in (ccm_bridge.settings, transfer_orchestrator.settings, voice_worker.settings):
+        settings = module.Settings()
+        assert settings.redis_url == "redis://user:s3cr@host:6379/0"
+        assert "s3cr" not in repr(settings)
+
+
+async def test_a_node_of_a_cluster_is_refused_in_one_line_before_anything_is_written() -> None:
+    async with EmbeddedRedis(options=("--cluster-enabled", "yes")) as server, connect(server.url) as redis:
+        with pytest.raises(BadSetting, match=r"^REDIS_URL \(redis://.*node of a Redis Cluster.*stand-alone") as refused:
+            await check_server(redis, url=server.url)
+        assert "\n" not in str(refused.value)
+
+
+async def test_a_server_that_keeps_nothing_on_disk_is_warned_about_and_used(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with EmbeddedRedis() as server, connect(server.url) as fleeting:
+            await check_server(fleeting, url=server.url.replace("redis://", "redis://:s3cr@"))
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("redis.not_durable", "warning")
+    assert "appendonly is no" in line["problem"]
+    assert "appendonly yes" in line["mend"]
+    assert "s3cr" not in str(line)
+
+    with capture_logs() as lines:
+        async with EmbeddedRedis(tmp_path) as server, connect(server.url) as durable:
+            await check_server(durable)
+    assert lines == []
 
 
 async def test_an_append_gives_up_at_its_deadline_and_says_so() -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,9 +37,13 @@ class EmbeddedRedis:
     survives (append-only file, synced every second); without, nothing is written outside a temporary directory.
     """
 
-    def __init__(self, directory: Path | None = None, *, port: int = 0) -> None:
-        """``port`` 0 = any free one; it stays the same over :meth:`kill` and :meth:`start`."""
+    def __init__(self, directory: Path | None = None, *, port: int = 0, options: Sequence[str] = ()) -> None:
+        """``port`` 0 = any free one; it stays the same over :meth:`kill` and :meth:`start`.
+
+        ``options`` are added to the server's command line.
+        """
         self._directory = directory
+        self._options = options
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,7 +108,7 @@ class EmbeddedRedis:
                 [
                     *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
                     *("--logfile", "valkey.log", "--maxmemory-policy", "noeviction", "--save", ""),
-                    *("--appendonly", *durable),
+                    *("--appendonly", *durable, *self._options),
                 ]
             ),
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from call_events.connection import RedisUrl
 from ccm_bridge.domain.identity import Sources
 
 
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         validation_alias="REDIS_URL", description="set it to the Redis of the event log, e.g. redis://127.0.0.1:6379/0"
     )
     ccm_url: HttpUrl = Field(

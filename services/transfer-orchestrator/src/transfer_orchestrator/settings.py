@@ -6,13 +6,15 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from call_events.connection import RedisUrl
+
 
 class Settings(BaseSettings):
     """Own variables begin with ``TRANSFER_ORCHESTRATOR_``; shared ones have their own names."""
 
     model_config = SettingsConfigDict(env_prefix="TRANSFER_ORCHESTRATOR_", frozen=True, env_ignore_empty=True)
 
-    redis_url: str = Field(validation_alias="REDIS_URL", description="set it, e.g. redis://127.0.0.1:6379/0")
+    redis_url: RedisUrl = Field(validation_alias="REDIS_URL", description="set it, e.g. redis://127.0.0.1:6379/0")
     livekit_url: str = Field(
         validation_alias="LIVEKIT_URL", pattern=r"^(wss?|https?)://", description="set it, e.g. ws://127.0.0.1:7880"
     )

@@ -7,13 +7,15 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from call_events.connection import RedisUrl
+
 
 class Settings(BaseSettings):
     """Read once, as the process starts. A field's description is the mend that a bad value's message ends with."""
 
     model_config = SettingsConfigDict(env_prefix="VOICE_WORKER_", frozen=True, extra="ignore", populate_by_name=True)
 
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         validation_alias="REDIS_URL",
         pattern=r"^(redis|rediss|unix)://",
         description="set it to the event log's Redis, e.g. redis://127.0.0.1:6379/0",
