@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from call_events.errors import BadSetting, LogUnavailable
@@ -52,6 +52,30 @@ def test_a_bad_setting_is_one_line_that_names_variable_and_mend(
         load_settings(Settings, name="ccm")
 
     assert (stopped.value.code, capsys.readouterr().err) == (2, line)
+
+
+class Many(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="VOICE_WORKER_", frozen=True)
+
+    redis_url: str = Field(validation_alias="REDIS_URL", description="set it, e.g. redis://127.0.0.1:6379/0")
+    livekit_url: str = Field(validation_alias="LIVEKIT_URL")
+    openai_api_key: str = Field(validation_alias=AliasChoices("OPENAI_API_KEY", "OPENAI_KEY"))
+    profile: str
+    port: int = Field(default=0, ge=0)
+
+
+def test_all_missing_variables_are_named_in_the_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOICE_WORKER_PORT", "-1")
+
+    with pytest.raises(SystemExit):
+        load_settings(Many, name="worker")
+
+    assert capsys.readouterr().err == (
+        "worker: REDIS_URL is missing; set it, e.g. redis://127.0.0.1:6379/0"
+        "; also missing: LIVEKIT_URL, OPENAI_API_KEY, VOICE_WORKER_PROFILE; also wrong: VOICE_WORKER_PORT\n"
+    )
 
 
 def test_a_prefixed_variable_is_named_in_full(

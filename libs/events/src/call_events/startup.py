@@ -9,7 +9,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -48,9 +48,8 @@ def load_settings(settings: type[S], *, name: str | None = None) -> S:
     try:
         return settings()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        complain(f"{_explain(settings, first)}{more}", name=name)
+        first, *others = error.errors(include_url=False, include_input=False)
+        complain(f"{_explain(settings, first)}{_also(settings, others)}", name=name)
     except (SettingsError, BadSetting) as error:
         complain(str(error), name=name)
     raise SystemExit(EXIT_BAD_SETTING)
@@ -121,17 +120,35 @@ async def _until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, Non
 
 
 def _explain(settings: type[BaseSettings], error: Any) -> str:
-    place = [str(part) for part in error["loc"]]
-    field = settings.model_fields.get(place[0]) if place else None
-    if field is None:  # pydantic reports the alias where there is one
-        field = next(
-            (f for n, f in settings.model_fields.items() if place and place[0] in _variables(settings, n)), None
-        )
-    name = next((n for n, f in settings.model_fields.items() if f is field), None)
-    variable = _variables(settings, name)[0] if name else "the environment"
+    name = _field(settings, error)
+    field = settings.model_fields[name] if name else None
+    variable = _variable(settings, error)
     what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
     mend = f"; {field.description}" if field is not None and field.description else "; set it in the environment"
     return f"{variable} {what}{mend}" if what == "is missing" else f"{variable}: {what}{mend}"
+
+
+def _also(settings: type[BaseSettings], errors: Sequence[Any]) -> str:
+    """The other variables by name, so that all can be mended at once."""
+    text = ""
+    for what, missing in (("missing", True), ("wrong", False)):
+        names = [_variable(settings, error) for error in errors if (error["type"] == "missing") is missing]
+        if names:
+            text += f"; also {what}: {', '.join(dict.fromkeys(names))}"
+    return text
+
+
+def _field(settings: type[BaseSettings], error: Any) -> str | None:
+    place = str(error["loc"][0]) if error["loc"] else None
+    if place in settings.model_fields:
+        return place
+    # pydantic reports the alias where there is one
+    return next((name for name in settings.model_fields if place in _variables(settings, name)), None)
+
+
+def _variable(settings: type[BaseSettings], error: Any) -> str:
+    name = _field(settings, error)
+    return _variables(settings, name)[0] if name else "the environment"
 
 
 def _variables(settings: type[BaseSettings], name: str) -> list[str]:
