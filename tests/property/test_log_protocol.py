@@ -173,3 +173,26 @@ async def test_a_refused_receipt_is_a_dead_letter_of_the_same_commit(redis: Redi
     letters: Any = await redis.xrange(keys.dead_letters(keys.tag_of(CALL), GROUP))
     ((_, letter),) = letters
     assert letter == {b"c": CALL.encode(), b"n": b"1", b"kind": b"refused", b"why": b"400 bad channel"}
+
+
+async def test_going_on_with_the_rest_sends_no_event_that_is_known_already(redis: Redis) -> None:
+    """``to`` short of ``seen`` without a wake: the lease is kept, and only what came meanwhile is sent."""
+    play = Directed(redis, 0)
+    await play.start()
+    a = play.workers[0]
+    await play.accept("first")
+    token = (await play.doorbell(reader=0)).decode()
+    for name in ("second", "third"):
+        await play.accept(name)
+    claim = await a.claims.claim(CALL, token)
+    assert isinstance(claim, Claim)
+    assert [entry_id for entry_id, _ in claim.entries] == [b"0-1", b"0-2", b"0-3"]
+    held = Held(CALL, token, epoch=claim.epoch)
+
+    assert await a.claims.commit(held, to=1, seen=3) == []
+    await play.accept("fourth")
+    newer = await a.claims.commit(held, to=2, seen=3)
+    assert newer is not None
+    assert [entry_id for entry_id, _ in newer] == [b"0-4"]
+    assert await a.claims.commit(held, to=3, seen=4) == []
+    assert await a.claims.commit(held, to=4, seen=4) is None

@@ -1,7 +1,7 @@
 """The lanes that carry scripts: nobody who waits for an answer is forgotten, whatever goes wrong."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -73,3 +73,38 @@ async def test_an_error_nobody_expected_reaches_every_caller_of_the_batch_and_th
                 await one
         assert (await runner.run("own", (at,), ("worker-a", 60_000, "")))[0] == 1
     monkeypatch.undo()
+
+
+class Deaf:
+    """redis-py at its worst: a cancelled read comes back empty, as if nobody had said anything."""
+
+    def __init__(self) -> None:
+        self.reading = asyncio.Event()
+
+    async def xread(self, *_: object, **__: object) -> dict[bytes, Any]:
+        self.reading.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {}
+        raise AssertionError("unreachable")
+
+
+async def test_whoever_follows_a_call_can_be_cancelled_whatever_the_driver_makes_of_it() -> None:
+    deaf = Deaf()
+    log = RedisEventLog(cast("Redis", deaf))
+    went_on = False
+
+    async def follow() -> None:
+        nonlocal went_on
+        async for _ in log.follow(CALL):
+            raise AssertionError("nothing was appended")
+        went_on = True  # as if the call had ended
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(follow())
+        await deaf.reading.wait()
+        task.cancel()
+
+    assert task.cancelled()
+    assert not went_on
