@@ -22,7 +22,7 @@ from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.realtime_model import ModelAccess
 from voice_worker.adapters.studio import LiveKitStudio
 from voice_worker.adapters.text_stage import Stage, TextStudio
-from voice_worker.adapters.warmth import warm_up
+from voice_worker.adapters.warmth import end_with_the_worker, warm_up
 from voice_worker.domain.profile import Profile
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
@@ -100,6 +100,7 @@ def prepare_process(settings: Settings) -> Process:
     Raises:
         BadSetting, BadProfile: one line that names the setting or the file, and the mend.
     """
+    end_with_the_worker()
     configure_logging("voice-worker", format=settings.log_format, level=settings.log_level)
     return Process(
         settings=settings,

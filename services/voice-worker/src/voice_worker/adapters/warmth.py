@@ -1,9 +1,12 @@
 """What a job process does before its first call, so that no call waits for it."""
 
 import functools
+import logging
 import ssl
+import threading
 
 import uvloop
+from livekit.agents.ipc.log_queue import LogQueueHandler
 from livekit.agents.llm._realtime import openai as protocol
 from livekit.agents.utils import http_context
 from livekit.agents.voice.transcription import synchronizer
@@ -14,6 +17,24 @@ from pydantic import BaseModel
 #: The SDK estimates the speaking rate ten times a second with a Fourier transform: half of a call's Python time.
 #: Twice a second is as good for cutting an interrupted sentence where it was heard.
 RATE_STEP_SECONDS = 0.5
+
+
+def end_with_the_worker() -> None:
+    """See to it that this process can end when its worker was killed.
+
+    The SDK forwards log lines to the worker in a thread that is no daemon, and stops it only on an orderly way out.
+    When the worker is gone the main thread ends by an error instead, and the process would wait for that thread for
+    ever. Call this before logging is configured: then the SDK's handler can still be found.
+    """
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogQueueHandler)]
+
+    def stop_forwarding() -> None:
+        threading.main_thread().join()
+        for handler in handlers:
+            handler.close()
+
+    if handlers:
+        threading.Thread(target=stop_forwarding, name="end with the worker", daemon=True).start()
 
 
 def warm_up() -> ssl.SSLContext:
