@@ -82,6 +82,7 @@ class Deaf:
         self.reading = asyncio.Event()
 
     async def xread(self, *_: object, **__: object) -> dict[bytes, Any]:
+        assert not self.reading.is_set(), "asked again after it was cancelled"
         self.reading.set()
         try:
             await asyncio.Event().wait()
