@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from call_events.catalogue import Role, Speaker
+from call_events.envelope import EventData
 from call_events.ids import CallId
-from call_events.ports import AnyEvent
+from call_events.ports import AnyEvent, Appended
 from call_events.testing import START, InMemoryEventLog, ManualClock
 from voice_worker.domain.conversation import Line
 from voice_worker.domain.profile import AgentSpec, Destination, Profile
@@ -49,6 +50,10 @@ LEG = CustomerLeg(
 )
 
 
+class Fault(Exception):
+    """What nobody foresaw."""
+
+
 class FakeVoice:
     """Says what it is told to, as soon as the test lets it."""
 
@@ -58,6 +63,7 @@ class FakeVoice:
         self.fails = fails
         self.told: list[str] = []
         self.history: Sequence[Line] = ()
+        self.breaks_at: str | None = None
         self.muted = False
         self.closed = False
         self._turn = 0
@@ -73,6 +79,8 @@ class FakeVoice:
         self.desk.agent_entered(agent, reason="start", context_items=0)
 
     def tell(self, instruction: str) -> None:
+        if instruction == self.breaks_at:
+            raise Fault
         self.told.append(instruction)
 
     def mute(self) -> None:
@@ -102,6 +110,7 @@ class FakeEar:
         self.hear = hear
         self.running = False
         self._stop = asyncio.Event()
+        self.broken = asyncio.Event()
 
     @property
     def source(self) -> str:
@@ -109,8 +118,17 @@ class FakeEar:
 
     async def run(self) -> None:
         self.running = True
-        await self._stop.wait()
-        self.running = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(self._break())
+                await self._stop.wait()
+                waiting.cancel()
+        finally:
+            self.running = False
+
+    async def _break(self) -> None:
+        await self.broken.wait()
+        raise Fault
 
     async def stop(self, within: float) -> None:
         del within
@@ -122,9 +140,12 @@ class FakeStudio:
     voices: list[FakeVoice] = field(default_factory=list)
     ears: list[FakeEar] = field(default_factory=list)
     fails: bool = False
+    #: An instruction that a voice breaks at.
+    breaks_at: str | None = None
 
     def voice(self, desk: Desk, source: str) -> FakeVoice:
         self.voices.append(FakeVoice(desk, source, fails=self.fails))
+        self.voices[-1].breaks_at = self.breaks_at
         return self.voices[-1]
 
     def ear(self, speaker: Speaker, source: str, hear: Hear) -> FakeEar:
@@ -166,12 +187,28 @@ class FakeLegs:
 
 
 class Log(InMemoryEventLog):
-    """A log that can stop telling what is new."""
+    """A log that can stop telling what is new, or fail in a way that nobody foresaw."""
 
     deaf = False
+    breaks_at: type[EventData] | None = None
+    refuses: type[EventData] | None = None
+
+    def __init__(self, clock: ManualClock | None = None) -> None:
+        super().__init__(clock)
+        #: Cleared, appends wait.
+        self.there = asyncio.Event()
+        self.there.set()
+
+    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+        await self.there.wait()
+        if self.refuses is not None and isinstance(event.data, self.refuses):
+            raise Fault
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
 
     async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
         async for event in super().follow(call, after=after):
+            if self.breaks_at is not None and isinstance(event.data, self.breaks_at):
+                raise Fault
             if not self.deaf:
                 yield event
 

@@ -128,3 +128,19 @@ async def test_memory_is_bounded_while_the_log_is_away() -> None:
         log.away = False
         assert await emitter.drained(5)
     assert len(await log.read(CALL)) <= 7
+
+
+async def test_an_event_that_was_being_written_when_the_writing_stopped_is_written_first_when_it_goes_on() -> None:
+    log = MoodyLog()
+    log.away = True
+    async with emitting(log) as (emitter, _):
+        emitter.emit(started(CALL).data, at=START)
+        emitter.emit(agent(1), at=START)
+        await wait_until(lambda: log.asked or emitter._next)
+    assert not await emitter.drained(0)
+    log.away = False
+    async with asyncio.TaskGroup() as group:
+        again = group.create_task(emitter.run())
+        assert await emitter.drained(5)
+        again.cancel()
+    assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "agent.activated.v1"]

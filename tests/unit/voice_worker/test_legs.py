@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -96,7 +97,8 @@ async def test_a_job_without_a_caller_gives_up(legs: LiveKitLegs) -> None:
     ("attributes", "number", "dialled"),
     [
         ({"call.ani": "+491", "sip.phoneNumber": "+492", "call.dnis": "8001"}, "+491", "8001"),
-        ({"sip.phoneNumber": "+492", "sip.trunkPhoneNumber": "call-1"}, "+492", "call-1"),
+        ({"sip.phoneNumber": "+492", "sip.trunkPhoneNumber": "+4980"}, "+492", "+4980"),
+        ({"sip.phoneNumber": "+492", "sip.trunkPhoneNumber": "call-1"}, "+492", None),
         ({}, None, None),
     ],
 )
@@ -160,10 +162,13 @@ async def test_a_caller_who_does_not_come_back_is_gone(
     caller = phone()
     room.joins(caller)
     await found(legs)
+    before = datetime.now(UTC)
     room.leaves(caller, None)
+    vanished = datetime.now(UTC)
     await wait_until(lambda: signals)
     assert isinstance(signals[0], CustomerGone)
     assert signals[0].reason == "VANISHED"
+    assert before <= signals[0].at <= vanished, "when it was last seen, not when it was given up"
 
 
 async def test_the_customer_of_the_call_is_not_mistaken_for_a_human(

@@ -70,7 +70,7 @@ class LiveKitLegs:
                 while (found := self._find_customer()) is None:
                     await self._change()
                 self._customer = found.identity
-                return _leg(found)
+                return _leg(found, self._room.name)
         return None
 
     async def answered(self, leg: CustomerLeg, within: float) -> bool:
@@ -167,7 +167,8 @@ class LiveKitLegs:
         self._wake()
 
     def _note_status(self, participant: rtc.Participant) -> None:
-        # A telephone without a status is one of a test or of another gateway: it is there, so it is through.
+        # Only livekit-sip tells a status, and lets a phone in that still rings. Any other gateway that joins telephones
+        # has answered them before: such a leg is there, so it is through.
         if participant.attributes.get("sip.callStatus", "active") == "active":
             self._active.add(participant.identity)
 
@@ -178,18 +179,20 @@ class LiveKitLegs:
             return
         known = reason is not None and reason != rtc.DisconnectReason.UNKNOWN_REASON
         if known or self._rejoin_s == 0:
-            self._is_gone(identity, rtc.DisconnectReason.Name(reason) if reason else "UNKNOWN_REASON")
+            name = rtc.DisconnectReason.Name(reason) if reason else "UNKNOWN_REASON"
+            self._is_gone(identity, name, datetime.now(UTC))
         elif identity not in self._returning:
             log.warning("leg.vanished", customer=identity == self._customer, waiting_s=self._rejoin_s)
             loop = asyncio.get_running_loop()
-            self._returning[identity] = loop.call_later(self._rejoin_s, self._is_gone, identity, "VANISHED")
+            seen = datetime.now(UTC)
+            self._returning[identity] = loop.call_later(self._rejoin_s, self._is_gone, identity, "VANISHED", seen)
 
-    def _is_gone(self, identity: str, reason: str) -> None:
+    def _is_gone(self, identity: str, reason: str, at: datetime) -> None:
+        """``at``: when the leg was last seen."""
         self._returning.pop(identity, None)
         if identity in self._gone:
             return
         self._gone.add(identity)
-        at = datetime.now(UTC)
         if identity == self._customer:
             self._signal(CustomerGone(reason=reason, at=at))
         else:
@@ -221,8 +224,11 @@ class LiveKitLegs:
         self._wake()
 
 
-def _leg(participant: rtc.RemoteParticipant) -> CustomerLeg:
-    attributes = participant.attributes
+def _leg(participant: rtc.RemoteParticipant, room: str) -> CustomerLeg:
+    # livekit-sip takes the trunk's number from the To header, which is the call's id where the switch dials the room.
+    attributes = {
+        name: value for name, value in participant.attributes.items() if (name, value) != ("sip.trunkPhoneNumber", room)
+    }
     headers = {name.removeprefix("sip.h."): value for name, value in attributes.items() if name.startswith("sip.h.x-")}
 
     def first(*names: str) -> str | None:

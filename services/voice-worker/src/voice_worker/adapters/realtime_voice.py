@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import aiohttp
 import structlog
 from livekit import rtc
 from livekit.agents import (
@@ -48,6 +49,15 @@ log = structlog.get_logger()
 
 START_SECONDS = 15.0
 CLOSE_SECONDS = 5.0
+#: How a session fails to start: the provider, the network, the SDK's own state, or the room that takes no track.
+NOT_STARTED = (
+    APIError,
+    aiohttp.ClientError,
+    OSError,
+    RuntimeError,
+    rtc.ConnectError,
+    rtc.participant.PublishTrackError,
+)
 #: The plugin sends its audio in pieces of 100 ms anyway.
 FRAME_MS = 100
 
@@ -130,11 +140,16 @@ class RealtimeVoice:
                     )
         except TimeoutError:
             raise VoiceFailed(f"the AI's session did not start within {START_SECONDS:.0f} s") from None
+        except NOT_STARTED as error:
+            raise VoiceFailed(f"the AI's session did not start: {type(error).__name__}") from error
 
     def tell(self, instruction: str) -> None:
         """Have the agent say something along this instruction."""
         if self._session is not None and not self._muted and not self._failed:
-            self._session.generate_reply(instructions=instruction)
+            try:
+                self._session.generate_reply(instructions=instruction)
+            except RuntimeError:  # the session closes by itself, and does not always tell (1.8.9)
+                self._lost("SessionClosed")
 
     def hear_text(self, text: str) -> None:
         """The caller types instead of speaking; for calls without audio."""
@@ -272,10 +287,13 @@ class RealtimeVoice:
         error = event.error
         if getattr(error, "recoverable", True) is not False or self._failed:
             return
+        cause = getattr(error, "error", error)
+        self._lost(type(cause).__name__)
+
+    def _lost(self, why: str) -> None:
         self._failed = True
         self._hear(RecogniserLost(source=self._source, at=_now()))
-        cause = getattr(error, "error", error)
-        self._desk.signal(VoiceLost(detail=type(cause).__name__))
+        self._desk.signal(VoiceLost(detail=why))
 
 
 def _context(history: Sequence[Line]) -> ChatContext | None:

@@ -81,6 +81,16 @@ class RecogniserLost:
 
 
 @dataclass(frozen=True, slots=True)
+class RecogniserClosed:
+    """A recogniser was closed on purpose, and another one listens to the same person."""
+
+    source: str
+    at: datetime
+    #: Since when the other one listens.
+    others_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AiAudible:
     """The first audio of an AI turn plays."""
 
@@ -143,6 +153,7 @@ Fact = (
     | TextArrived
     | TextFailed
     | RecogniserLost
+    | RecogniserClosed
     | AiAudible
     | AiQuiet
     | AiSaid
@@ -182,7 +193,7 @@ class Ledger:
 Heard = tuple[Ledger, tuple[SpeechEvent, ...]]
 
 
-def hear(ledger: Ledger, fact: Fact) -> Heard:  # noqa: PLR0911 - one return for each kind of fact
+def hear(ledger: Ledger, fact: Fact) -> Heard:  # noqa: C901, PLR0911 - one case for each fact
     """Take one fact in; the events are in the order in which they must be written."""
     match fact:
         case SpeechStarted():
@@ -197,6 +208,8 @@ def hear(ledger: Ledger, fact: Fact) -> Heard:  # noqa: PLR0911 - one return for
         case RecogniserLost():
             ids = [u.id for u in ledger.waiting(fact.source) if not u.ai]
             return _discard(ledger, ids, DiscardReason.TRANSCRIPT_FAILED, fact.at)
+        case RecogniserClosed():
+            return _closed(ledger, fact)
         case AiAudible():
             return _start(ledger, _id(fact.source, fact.item), fact.source, fact.speaker, fact.at, ai=True)
         case AiQuiet():
@@ -264,6 +277,15 @@ def _give_up(ledger: Ledger, fact: Patience) -> Heard:
     ledger, events = _discard(ledger, list(overdue), DiscardReason.TRANSCRIPT_TIMEOUT, fact.at)
     late = {uid: replace(u, ended_at=u.ended_at or fact.at) for uid, u in overdue.items()}
     return replace(ledger, overdue={**ledger.overdue, **late}), events
+
+
+def _closed(ledger: Ledger, fact: RecogniserClosed) -> Heard:
+    unfinished = [u for u in ledger.waiting(fact.source) if not u.ai]
+    unheard = [u.id for u in unfinished if u.ended_at is not None and u.ended_at < fact.others_since]
+    elsewhere = [u.id for u in unfinished if u.id not in unheard]
+    ledger, events = _discard(ledger, unheard, DiscardReason.TRANSCRIPT_TIMEOUT, fact.at)
+    # Not "failed": the other recogniser tells these words, in an utterance of its own, so none is missing.
+    return _then(ledger, events, lambda now: _discard(now, elsewhere, DiscardReason.NOT_SPOKEN, fact.at))
 
 
 def _late_text(ledger: Ledger, fact: TextArrived, uid: str) -> Heard:

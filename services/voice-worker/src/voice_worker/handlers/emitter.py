@@ -2,7 +2,8 @@
 
 Callbacks of the room and of the model only put events into a queue; one task appends them one after the other. While
 the log cannot be reached the same event is tried again and the call goes on: the queue is bounded, and running full
-is an alarm.
+is an alarm. The queue is memory: there is no spool on disk yet, so what the log has not taken when the job ends is
+lost, with an alarm.
 """
 
 import asyncio
@@ -12,10 +13,10 @@ from datetime import datetime
 
 import structlog
 
-from call_events.envelope import Event, EventData
+from call_events.envelope import EventData
 from call_events.errors import AppendRefused, CallUnknown, LogUnavailable, StaleOwner
 from call_events.ids import CallId, EventId, derived_event_id, new_event_id
-from call_events.ports import EventLog
+from call_events.ports import AnyEvent, EventLog
 
 log = structlog.get_logger()
 
@@ -44,7 +45,9 @@ class Emitter:
         self._producer = producer
         self._lease_ms = lease_ms
         self._on_lost = on_lost
-        self._queue: asyncio.Queue[Event[EventData]] = asyncio.Queue(queue_limit)
+        self._queue: asyncio.Queue[AnyEvent] = asyncio.Queue(queue_limit)
+        #: Taken from the queue and not yet in the log.
+        self._next: AnyEvent | None = None
         self._epoch: int | None = None
         self._lost = False
         self._behind = False
@@ -53,6 +56,11 @@ class Emitter:
     def owner(self) -> bool:
         """Whether this worker holds the right to speak, as far as it knows."""
         return self._epoch is not None and not self._lost
+
+    @property
+    def lost(self) -> bool:
+        """Whether another worker speaks for this call now."""
+        return self._lost
 
     def emit(
         self,
@@ -76,7 +84,7 @@ class Emitter:
         """
         if self._lost:
             return
-        event = Event[EventData](
+        event = AnyEvent(
             data=data,
             call=self._call,
             producer=self._producer,
@@ -123,25 +131,34 @@ class Emitter:
                 self._lose()
 
     async def run(self) -> None:
-        """Append what is queued until cancelled."""
+        """Append what is queued until cancelled. Run again it goes on with the event it was cancelled at."""
         while True:
-            event = await self._queue.get()
+            if self._next is None:
+                self._next = await self._queue.get()
             try:
                 if not self._lost:
-                    await self._append(event)
-            finally:
-                self._queue.task_done()
+                    await self._append(self._next)
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                self._done()  # an event that cannot be written must not stop those behind it when this is run again
+                raise
+            self._done()
 
     async def drained(self, within: float) -> bool:
         """Wait until everything queued is in the log, at most ``within`` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._queue.join()
-        if left := self._queue.qsize():
+        if left := self._queue.qsize() + (self._next is not None):
             log.critical("events.lost_at_end", call=self._call, events=left, mend="see that Redis is reachable")
         return not left
 
-    async def _append(self, event: Event[EventData]) -> None:
+    def _done(self) -> None:
+        self._next = None
+        self._queue.task_done()
+
+    async def _append(self, event: AnyEvent) -> None:
         pause = FIRST_PAUSE
         while not self._lost:
             try:

@@ -7,6 +7,7 @@ from call_events.catalogue import LegJoined, LegLeft, Role, Speaker, UsageRecord
 from call_events.envelope import EventData
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.profile import Profile
+from voice_worker.errors import VoiceFailed
 from voice_worker.handlers.emitter import Emitter
 from voice_worker.handlers.limits import Limits
 from voice_worker.handlers.speech import Speech
@@ -43,6 +44,7 @@ class Floor:
         self._number = first_number
         self._voice: Voice | None = None
         self._voice_number = 0
+        self._voice_since = clock.now()
         self._ears: dict[str, Ear] = {}
         #: Who comes back when a human has left.
         self.last_agent = profile.first_agent
@@ -60,6 +62,9 @@ class Floor:
     async def speak(self, desk: Desk, agent: str) -> None:
         """Begin a new session of the AI, with the conversation so far.
 
+        If speech-to-text listens to the customer, it goes on, whatever happens here: it counts until
+        :meth:`take_back`.
+
         Raises:
             VoiceFailed: it did not come up.
         """
@@ -67,7 +72,14 @@ class Floor:
         self._voice_number = self._number
         self._state.current_agent = ""
         self._voice = self._studio.voice(desk, f"ai{self._number}")
-        await self._voice.start(agent, self._speech.lines)
+        if self._state.customer_identity in self._ears:
+            self._speech.collect(self._voice.source)
+        try:
+            await self._voice.start(agent, self._speech.lines)
+        except VoiceFailed:
+            self._speech.forget(self._voice.source)
+            raise
+        self._voice_since = self._clock.now()
         self._emit(
             LegJoined(identity=self._legs.identity, role=Role.AI),
             ("leg.joined", self._legs.identity, self._voice_number),
@@ -89,8 +101,11 @@ class Floor:
     async def hand_over(self, human: Speaker, customer: Speaker, start: Start, gone: asyncio.Event) -> None:
         """From the AI to a human: speech-to-text listens first, then the AI goes, and no word is lost or doubled."""
         self.mute()
+        since = self._clock.now()
         self._listen(human, start)
-        theirs = self._listen(customer, start)
+        # Speech-to-text of the customer goes on where the AI did not come up after an earlier human.
+        listening = self._ears.get(customer.identity)
+        theirs = listening.source if listening else self._listen(customer, start)
         if (voice := self._voice) is None:
             return
         self._speech.collect(theirs)
@@ -98,7 +113,18 @@ class Floor:
             voice.source, running=self._limits.seam_speech_s, text=self._limits.text_s, leave=gone
         )
         await self.hush("HANDED_OVER")
+        self._speech.closed(voice.source, at=self._clock.now(), others_since=since)
         self._speech.release(theirs, instead_of=voice.source)
+
+    async def take_back(self, gone: asyncio.Event) -> None:
+        """From a human back to the AI, which listens already: the same seam the other way round."""
+        customer, voice = self._state.customer_identity, self._voice
+        if (ear := self._ears.get(customer)) is None or voice is None:
+            return
+        await self._speech.settled(ear.source, running=self._limits.seam_speech_s, text=self._limits.text_s, leave=gone)
+        await self.stop_listening(customer)
+        self._speech.closed(ear.source, at=self._clock.now(), others_since=self._voice_since)
+        self._speech.release(voice.source, instead_of=ear.source)
 
     async def last_words(self, gone: asyncio.Event) -> None:
         """The call ends: take what recognisers still owe, for a bounded time, and close everything."""
@@ -116,13 +142,11 @@ class Floor:
 
     async def close(self) -> None:
         """Close what is open, at once. After a clean end nothing is."""
-        if self._voice:
-            self._voice.mute()
-            await self._voice.close()
-            self._voice = None
-        for ear in self._ears.values():
-            await ear.stop(0)
+        ears = list(self._ears.values())
         self._ears.clear()
+        await self.hush("WORKER_STOPPED")
+        for ear in ears:
+            await ear.stop(0)
 
     def record_usage(self) -> None:
         """Write down what the active agent has used since the last time."""

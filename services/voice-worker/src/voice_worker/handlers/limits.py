@@ -23,7 +23,8 @@ class Limits:
     seam_speech_s: float = 8.0
     #: For somebody to take a call whose model provider died.
     stranded_s: float = 120.0
-    #: For the log to take what is still queued at the end.
-    drain_s: float = 10.0
+    #: For the log to take what is still queued at the end. The caller is off the line by then; the agents SDK stops a
+    #: job 15 seconds after its room has gone, so that is what remains of it there.
+    drain_s: float = 60.0
     #: The right to speak for the call lapses this long after the last renewal.
     lease_ms: int = 6_000

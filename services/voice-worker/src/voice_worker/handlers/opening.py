@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
-from call_events.catalogue import CallEnded, CallStarted, Customer
+from call_events.catalogue import CallEnded, CallStarted, Customer, TransferConnected, TransferDialing
 from call_events.errors import LogUnavailable, StaleOwner
+from call_events.fold import Owner, fold
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, EventLog
-from voice_worker.domain.call import SessionState
+from voice_worker.domain.call import OpenTransfer, Phase, SessionState
 from voice_worker.domain.profile import Profile
 from voice_worker.handlers.emitter import Emitter
 from voice_worker.ports import CustomerLeg
@@ -47,6 +49,45 @@ async def take_call(events: EventLog, emitter: Emitter, call: CallId, within: fl
     if before:
         log.info("call.taken_over", events=len(before))
     return before
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a call stands that another worker has brought this far; all empty for a new one."""
+
+    #: The person who talks with the customer: the AI stays silent.
+    human: TransferConnected | None = None
+    #: Somebody is being called.
+    transfer: OpenTransfer | None = None
+    #: The agent that had the floor last.
+    agent: str | None = None
+
+
+def standing(before: Sequence[AnyEvent]) -> Standing:
+    """Fold what has happened so far."""
+    state = fold(before)
+    human = None
+    if state.owner is Owner.HUMAN:
+        human = next(event.data for event in reversed(before) if isinstance(event.data, TransferConnected))
+    transfer = None
+    if (asked := state.open_transfer) is not None:
+        dialled = [event.data for event in before if isinstance(event.data, TransferDialing)]
+        transfer = OpenTransfer(
+            transfer_id=asked.transfer_id,
+            destination=asked.destination,
+            requested_at=asked.requested_at,
+            legs=tuple(one.identity for one in dialled if one.transfer_id == asked.transfer_id),
+        )
+    return Standing(human=human, transfer=transfer, agent=state.agent)
+
+
+def note_standing(state: SessionState, standing: Standing) -> None:
+    """Put it into the call's shared notes."""
+    state.transfer = standing.transfer
+    if standing.human is not None:
+        state.phase = Phase.HUMAN
+    elif standing.transfer is not None:
+        state.phase = Phase.TRANSFERRING
 
 
 def call_started(call: CallId, leg: CustomerLeg, profile: Profile, worker: str) -> CallStarted:

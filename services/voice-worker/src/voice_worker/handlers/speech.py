@@ -9,7 +9,20 @@ from call_events.catalogue import Role, UtteranceCompleted
 from call_events.envelope import EventData
 from voice_worker.domain.conversation import Line, conversation
 from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
-from voice_worker.domain.turns import Closing, Fact, Ledger, Patience, TextArrived, Utterance, hear
+from voice_worker.domain.turns import (
+    Closing,
+    Fact,
+    Ledger,
+    Patience,
+    RecogniserClosed,
+    RecogniserLost,
+    SpeechEnded,
+    SpeechStarted,
+    TextArrived,
+    TextFailed,
+    Utterance,
+    hear,
+)
 
 Emit = Callable[[EventData, datetime], None]
 
@@ -17,11 +30,17 @@ Emit = Callable[[EventData, datetime], None]
 TEXT_LIMIT = timedelta(seconds=30)
 
 
+#: What a recogniser tells of a person; the AI's own speech has one source only and is never collected.
+_ABOUT_PEOPLE = (SpeechStarted, SpeechEnded, TextArrived, TextFailed, RecogniserLost)
+
+
 class Speech:
     """The ledger of one call, with the seam between two recognisers of the customer."""
 
-    def __init__(self, emit: Emit, said_before: Sequence[UtteranceCompleted] = ()) -> None:
+    def __init__(self, emit: Emit, said_before: Sequence[UtteranceCompleted] = (), *, language: str) -> None:
+        """``language`` (BCP-47) is what is spoken where the recogniser does not tell."""
         self._emit = emit
+        self._language = language
         self._ledger = Ledger()
         self._said: list[UtteranceCompleted] = list(said_before)
         self._collecting: dict[str, list[Fact]] = {}
@@ -42,7 +61,7 @@ class Speech:
     def hear(self, fact: Fact) -> None:
         """Take a fact in. Never blocks."""
         source = getattr(fact, "source", None)
-        if source in self._collecting:
+        if source in self._collecting and isinstance(fact, _ABOUT_PEOPLE):
             self._collecting[source].append(fact)
         elif source is None or not doubled_item(fact, self._dropped.get(source, frozenset())):
             self._apply(self._rest(fact))
@@ -66,6 +85,15 @@ class Speech:
         self._begun[source] = (straddling_items(kept, boundary), last.text if last else "")
         for fact in kept:
             self._apply(self._rest(fact))
+
+    def forget(self, source: str) -> None:
+        """A recogniser that was to take over never came up: the other one has heard everything."""
+        collected = self._collecting.pop(source, [])
+        self._dropped[source] = dropped_items(collected, ())
+
+    def closed(self, source: str, *, at: datetime, others_since: datetime) -> None:
+        """A recogniser of the customer was closed, after another one had begun: nothing of it stays open."""
+        self._apply(RecogniserClosed(source=source, at=at, others_since=others_since))
 
     async def settled(self, source: str, *, running: float, text: float, leave: asyncio.Event) -> bool:
         """Wait until a recogniser owes nothing.
@@ -115,6 +143,9 @@ class Speech:
         self._ledger, events = hear(self._ledger, fact)
         for event in events:
             if isinstance(event, UtteranceCompleted):
-                self._said.append(event)
-            self._emit(event, fact.at)
+                told = event if event.language else event.model_copy(update={"language": self._language})
+                self._said.append(told)
+                self._emit(told, fact.at)
+            else:
+                self._emit(event, fact.at)
         self._changed.set()

@@ -1,0 +1,80 @@
+"""What the SDK raises must reach the call as a voice that is lost, never as a fault of the worker."""
+
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from livekit import rtc
+from livekit.agents import AgentSession, APIConnectionError
+
+from call_events.ids import CallId
+from unit.voice_worker.fakes import PROFILE
+from voice_worker.adapters.example_book import ExampleBook
+from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
+from voice_worker.adapters.realtime_voice import RealtimeVoice
+from voice_worker.domain.call import SessionState
+from voice_worker.domain.signals import Signal, VoiceLost
+from voice_worker.domain.turns import Fact, RecogniserLost
+from voice_worker.errors import VoiceFailed
+from voice_worker.ports import Desk
+
+
+class FakeDesk:
+    def __init__(self) -> None:
+        self.state = SessionState(call=CallId("call-1"), customer_identity="sip_1")
+        self.signals: list[Signal] = []
+        self.facts: list[Fact] = []
+
+    def hear(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    def signal(self, signal: Signal) -> None:
+        self.signals.append(signal)
+
+
+def a_voice(desk: FakeDesk) -> RealtimeVoice:
+    access = ModelAccess(base_url="http://127.0.0.1:1/v1", api_key="k", realtime_model="m", stt_model="s")
+    return RealtimeVoice(
+        room=None,
+        desk=cast("Desk", desk),
+        source="ai1",
+        profile=PROFILE,
+        book=ExampleBook(),
+        model=realtime_model(access, voice="marin", language="en-GB"),
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("closing"),
+        APIConnectionError("x"),
+        aiohttp.ClientConnectionError(),
+        ConnectionResetError(),
+        rtc.ConnectError("x"),
+        rtc.participant.PublishTrackError("x"),
+    ],
+)
+async def test_a_session_that_does_not_start_is_a_voice_that_failed(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(AgentSession, "start", refuse)
+    with pytest.raises(VoiceFailed, match=type(error).__name__):
+        await a_voice(FakeDesk()).start("generic", ())
+
+
+async def test_a_session_that_closed_by_itself_is_a_voice_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(*_: Any, **__: Any) -> None:
+        """It is over before the first word."""
+
+    monkeypatch.setattr(AgentSession, "start", start)
+    desk = FakeDesk()
+    voice = a_voice(desk)
+    await voice.start("generic", ())
+    voice.tell("Greet the caller.")
+    voice.tell("Greet the caller.")
+    assert desk.signals == [VoiceLost(detail="SessionClosed")]
+    assert [type(fact) for fact in desk.facts] == [RecogniserLost]
