@@ -3,6 +3,7 @@
 import os
 import signal
 
+import aiohttp
 import pytest
 
 from call_events.catalogue import CallEnded, CallStarted
@@ -10,6 +11,11 @@ from integration.worker.world import ANOTHER, SENTENCES, World
 from support.waiting import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.media, pytest.mark.timeout(180)]
+
+
+async def unwell(world: World) -> bool:
+    async with aiohttp.ClientSession() as http, http.get(world.worker_url) as answer:
+        return answer.status == 503 and not (await answer.json())["livekit"]
 
 
 async def test_a_call_survives_a_restart_of_livekit_server(world: World) -> None:
@@ -43,3 +49,13 @@ async def test_a_call_survives_a_restart_of_livekit_server(world: World) -> None
         over = await line.until(CallEnded, within_s=30)
         assert over.cause in ("CLIENT_INITIATED", "VANISHED", "ROOM_CLOSED")
     assert not await line.unfinished()
+
+
+async def test_health_tells_while_livekit_server_is_gone_and_when_it_is_back(world: World) -> None:
+    server, worker = world.media.server, world.worker
+    assert server is not None
+    assert worker is not None
+    os.kill(server.pid, signal.SIGKILL)
+    await wait_until(lambda: unwell(world), within_s=15, what="the worker says that LiveKit is gone")
+    await server.__aenter__()
+    await worker.healthy(world.worker_url, 30)

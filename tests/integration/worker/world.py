@@ -161,6 +161,8 @@ class World:
     directory: Path
     environment: dict[str, str]
     worker: ChildProcess | None = None
+    #: Where it tells its health.
+    worker_url: str = ""
     _numbers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     @property
@@ -231,8 +233,8 @@ async def a_worker(world: World) -> AsyncIterator[ChildProcess]:
         environment={**world.environment, "VOICE_WORKER_HTTP_PORT": str(port)},
     )
     async with worker:
-        await worker.healthy(f"http://127.0.0.1:{port}/health", 60)
-        world.worker = worker
+        world.worker, world.worker_url = worker, f"http://127.0.0.1:{port}/health"
+        await worker.healthy(world.worker_url, 60)
         yield worker
 
 

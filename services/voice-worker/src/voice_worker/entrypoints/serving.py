@@ -74,11 +74,24 @@ async def check_livekit(options: ServerOptions) -> None:
         raise CannotReach(f"LIVEKIT_URL: {url} cannot be reached ({why}); start livekit-server or correct it") from None
 
 
+class Server(AgentServer):
+    """An agent server that tells when livekit-server no longer knows it; the SDK (1.8.9) tells the contrary only."""
+
+    cut_off: Callable[[], None] | None = None
+
+    async def _run_ws(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            await super()._run_ws(ws)
+        finally:
+            if self.cut_off:
+                self.cut_off()
+
+
 def build_server(
     options: ServerOptions, *, prepare: Callable[[JobProcess], Any], answer: Callable[[JobContext], Any]
-) -> AgentServer:
+) -> "Server":
     """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls."""
-    server = AgentServer(
+    server = Server(
         ws_url=options.livekit_url,
         api_key=options.livekit_api_key,
         api_secret=options.livekit_api_secret,
@@ -120,11 +133,12 @@ async def serve(
         # The SDK registers only when its idle job processes are warm, so registered means ready.
         registered = asyncio.Event()
         server.on("worker_registered", lambda *_: registered.set())
+        server.cut_off = registered.clear
         async with HealthServer(options.http_host, options.http_port, lambda: health) as http:
             log.info("worker.starting", http_port=http.port, agent_name=options.agent_name, profile=options.profile)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(server.run(), name="server")
-                watching = group.create_task(_watch(server, redis, registered, health), name="health")
+                watching = group.create_task(_watch(server, options, redis, registered, health), name="health")
                 telling = group.create_task(_tell_ready(registered, http.port), name="ready")
                 stopping = group.create_task(stop.wait(), name="stop")
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -156,10 +170,13 @@ async def _tell_ready(registered: asyncio.Event, port: int) -> None:
     log.info("worker.ready", http_port=port)
 
 
-async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, health: dict[str, bool]) -> None:
+async def _watch(
+    server: AgentServer, options: ServerOptions, redis: Any, registered: asyncio.Event, health: dict[str, bool]
+) -> None:
     """Keep what /health tells true."""
     while True:
-        health["livekit"] = registered.is_set()
+        # A server that hangs keeps the socket for a while; so it is asked as well.
+        health["livekit"] = registered.is_set() and await _livekit_answers(options)
         ACTIVE_CALLS.set(len(server.active_jobs) if registered.is_set() else 0)
         alive = False
         with contextlib.suppress(RedisError, OSError, TimeoutError):
@@ -167,5 +184,14 @@ async def _watch(server: AgentServer, redis: Any, registered: asyncio.Event, hea
                 alive = bool(await redis.ping())
         health["redis"] = alive
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROBE_EVERY_SECONDS if health["livekit"] else 0.1):
+            async with asyncio.timeout(PROBE_EVERY_SECONDS if registered.is_set() else 0.1):
                 await asyncio.Event().wait()
+
+
+async def _livekit_answers(options: ServerOptions) -> bool:
+    try:
+        await check_livekit(options)
+    except (CannotReach, BadSetting) as error:
+        log.warning("worker.livekit_unreachable", why=str(error))
+        return False
+    return True
