@@ -12,6 +12,7 @@ Each test gets a book of its own and expects what ``known`` names to exist in it
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar
@@ -37,14 +38,14 @@ class Known:
     customer: str
 
 
-class CustomerBookContract:
+class CustomerBookContract(ABC):
     """Subclass it, name what is known, and make the book."""
 
     known: ClassVar[Known]
 
+    @abstractmethod
     def book(self) -> CustomerBook:
         """A new book."""
-        raise NotImplementedError
 
     async def test_a_product_is_found_however_it_is_capitalised(self) -> None:
         """Callers' words come from a recogniser."""

@@ -14,7 +14,7 @@ from call_events.envelope import now
 from call_events.ids import CallId, call_id
 from call_events.ports import AnyEvent
 from standins.bench.machine import descendants, pss_mib
-from standins.demo.report import times
+from standins.demo.report import last_ai_sound, times
 from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.stack.stack import Stack
 
@@ -38,12 +38,11 @@ async def measure() -> Mapping[str, float]:
                 weight = group.create_task(_heaviest(worker, stack, call))
                 played = await Play(customer, human, call).run()
             events = await _whole(stack, call)
-            silent_at = [end for _, end in customer.recording.sounds() if end <= played.human_picked_up_at + 0.8]
             figures = times(
                 events,
                 played,
                 wall_minus_monotonic=time.time() - time.monotonic(),
-                silent_at=silent_at[-1] if silent_at else None,
+                silent_at=last_ai_sound(customer, played),
             )
     return {
         "call → answer ms": figures.call_to_answer * 1000,

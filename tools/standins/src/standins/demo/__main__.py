@@ -19,20 +19,18 @@ from rich.console import Console
 
 from call_events.errors import CallEventsError
 from call_events.ids import CallId, call_id
-from standins.demo.report import judge, print_report, times
+from standins.demo.report import judge, last_ai_sound, print_report, times
 from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.demo.screen import Screen
 from standins.demo.text_call import TextPlay, simulated_worker
 from standins.demo.verdict import Finding, ai_fell_silent, heard_in_order
 from standins.demo.watching import deliveries, save_messages, watch
 from standins.media import MediaError, find_livekit_server
-from standins.phones import Phone, PhoneError
+from standins.phones import PhoneError
 from standins.stack.services import CCM_BRIDGE, VOICE_WORKER
 from standins.stack.stack import Options, Stack
 
 RUN = Path(".run")
-#: The human says the first word a second after picking up: sound before that is the AI's.
-AI_OR_NOBODY_S = 0.9
 #: What the demo insists on; the goal is 250 ms, which `./dev bench calls` measures on a quiet machine.
 SILENT_WITHIN_S = 0.6
 _EXPECTED = (MediaError, PhoneError, CallEventsError, TimeoutError)
@@ -73,7 +71,7 @@ async def by_telephone(console: Console, screen: Screen, directory: Path, call: 
             events,
             played,
             wall_minus_monotonic=time.time() - time.monotonic(),
-            silent_at=_last_sound_before(customer, played.human_picked_up_at + AI_OR_NOBODY_S),
+            silent_at=last_ai_sound(customer, played),
         )
         findings.append(ai_fell_silent(measured.connected_to_silent, within_s=SILENT_WITHIN_S))
         messages = save_messages(directory, stack, call)
@@ -127,11 +125,6 @@ async def _ears(play: Play, *, scripted: bool) -> list[Finding]:
         heard_in_order("customer", await play.customer.heard(), expected),
         heard_in_order("human", await play.human.heard(), play.HUMAN_HEARS),
     ]
-
-
-def _last_sound_before(phone: Phone, moment: float) -> float | None:
-    ends = [end for _, end in phone.recording.sounds() if end <= moment]
-    return ends[-1] if ends else None
 
 
 def _conclude(screen: Screen, findings: Sequence[Finding], call: CallId) -> int:

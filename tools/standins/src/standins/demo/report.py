@@ -14,6 +14,10 @@ from call_events.timeline import STYLES, timeline
 from standins.demo import verdict
 from standins.demo.scenario import Played
 from standins.demo.verdict import Delivery, Finding
+from standins.phones import Phone
+
+#: The human says the first word a second after picking up: sound before that is the AI's.
+AI_OR_NOBODY_S = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,12 @@ def times(events: Sequence[AnyEvent], played: Played, *, wall_minus_monotonic: f
         request_to_connected=_between(requested, connected),
         connected_to_silent=None if connected is None or silent_at is None else max(0.0, silent_at - connected),
     )
+
+
+def last_ai_sound(customer: Phone, played: Played) -> float | None:
+    """Monotonic end of the AI's last sound at the caller's ear; None if nothing was heard at all."""
+    ends = [end for _, end in customer.recording.sounds() if end <= played.human_picked_up_at + AI_OR_NOBODY_S]
+    return ends[-1] if ends else None
 
 
 def _between(first: float | None, second: float | None) -> float | None:
