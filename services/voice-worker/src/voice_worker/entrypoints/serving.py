@@ -104,7 +104,7 @@ def build_server(
         load_fnc=lambda worker: len(worker.active_jobs) / options.max_calls,
         load_threshold=1.0,
         job_memory_warn_mb=600,
-        preload_modules=["voice_worker.job"],
+        preload_modules=["voice_worker.job", "voice_worker.adapters.preload"],
         log_level=options.log_level.upper(),
     )
     server.rtc_session(answer, agent_name=options.agent_name)

@@ -1,7 +1,9 @@
 """The demo's call, measured: how fast the AI answers, how fast a person is dialled and the AI gone, what a call weighs.
 
 Everything is real but the telephones, the model (it answers at once) and CCM, which are stand-ins on the same
-machine. The memory is that of the voice worker's job process while it has the call (proportional set size).
+machine. Memory is proportional set size (shared pages are divided among those who share them): of the voice worker's
+job process while it has the call, and, with one call and then four at once, of the worker and all its processes
+together; a third of the difference is what one more call costs the machine.
 """
 
 import asyncio
@@ -15,15 +17,20 @@ from call_events.ids import CallId, call_id
 from call_events.ports import AnyEvent
 from standins.bench.machine import descendants, pss_mib
 from standins.demo.report import last_ai_sound, times
-from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
+from standins.demo.scenario import CUSTOMER_NUMBER, DIALLED_NUMBER, HUMAN_NUMBER, Play
+from standins.phones import Phone
 from standins.stack.stack import Stack
 
 GOALS = {
     "call → first AI audio ms": "≤ 500",
     "transfer.requested → dialled ms": "p95 ≤ 100",
     "transfer.connected → AI silent ms": "≤ 250",
+    "each extra call MiB": "≤ 48",
 }
 END_DEADLINE_S = 30.0
+#: Calls at once when the cost of one more is measured.
+MANY = 4
+SETTLE_DEADLINE_S = 60.0
 
 
 async def measure() -> Mapping[str, float]:
@@ -44,6 +51,7 @@ async def measure() -> Mapping[str, float]:
                 wall_minus_monotonic=time.time() - time.monotonic(),
                 silent_at=last_ai_sound(customer, played),
             )
+            extra = await _extra_call(worker, stack, processes=len(idle))
     return {
         "call → answer ms": figures.call_to_answer * 1000,
         "call → first AI audio ms": figures.call_to_first_sound * 1000,
@@ -51,6 +59,7 @@ async def measure() -> Mapping[str, float]:
         "pick-up → transfer.connected ms": (figures.pick_up_to_connected or 0) * 1000,
         "transfer.connected → AI silent ms": (figures.connected_to_silent or 0) * 1000,
         "job process with the call MiB": weight.result(),
+        "each extra call MiB": extra,
         "worker with idle processes MiB": pss_sum(idle),
     }
 
@@ -66,6 +75,43 @@ async def _heaviest(worker: int, stack: Stack, call: CallId) -> float:
         if event.type.startswith("transfer.completed"):
             break
     return max(pss_mib(pid) for pid in descendants(worker))
+
+
+async def _extra_call(worker: int, stack: Stack, *, processes: int) -> float:
+    """What each call beyond the first adds to the worker and all its processes, callers greeted and listening."""
+    callers = [await stack.phones.phone(f"{CUSTOMER_NUMBER[:-1]}{number}") for number in range(2, 2 + MANY)]
+    first, *others = callers
+    await _greet(first)
+    with_one = await _at_rest(worker, processes + 1)
+    for caller in others:
+        await _greet(caller)
+    with_many = await _at_rest(worker, processes + MANY)
+    for caller in callers:
+        await caller.hang_up()
+    return (with_many - with_one) / (MANY - 1)
+
+
+async def _greet(caller: Phone) -> None:
+    await caller.call(f"bench-{caller.number[-2:]}-{now():%H%M%S}", headers={"X-Dnis": DIALLED_NUMBER})
+    await caller.wait_answered()
+    await caller.wait_quiet()
+
+
+async def _at_rest(worker: int, processes: int) -> float:
+    """PSS of the worker and its processes once there are so many (every call's place in the pool is filled again).
+
+    Raises:
+        TimeoutError: their number or their size does not come to rest.
+    """
+    before = -1.0
+    async with asyncio.timeout(SETTLE_DEADLINE_S):
+        while True:
+            pids = descendants(worker)
+            total = sum(pss_mib(pid) for pid in [worker, *pids])
+            if len(pids) == processes and abs(total - before) < 0.5:
+                return total
+            before = total
+            await asyncio.sleep(1.0)
 
 
 async def _whole(stack: Stack, call: CallId) -> list[AnyEvent]:
