@@ -65,6 +65,51 @@ async def test_a_build_is_kept_for_the_next_time(tmp_path: Path) -> None:
     assert [one.name for one in cached_server(environment).parent.iterdir() if one.is_dir()] == []
 
 
+def _docker(tmp_path: Path, *, failing: str = "") -> dict[str, str]:
+    """An environment whose docker client notes what it is asked, and fails where `failing` (words) says so."""
+    docker = _program(tmp_path / "bin" / "docker")
+    docker.write_text(f"""#!/bin/sh
+echo "$@" >>"{tmp_path}/asked"
+for failing in {failing or '""'}; do [ "$1" != "$failing" ] || exit 1; done
+""")
+    return {"PATH": str(docker.parent), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+async def test_an_image_that_is_there_is_used_and_not_pulled(tmp_path: Path) -> None:
+    environment = _docker(tmp_path)
+    found = await find_livekit_sip(environment=environment)
+    assert found
+    assert (found.origin, found.image) == (Origin.DOCKER, "livekit/sip:v1.11.0")
+    assert (tmp_path / "asked").read_text().splitlines() == ["info", "image inspect livekit/sip:v1.11.0"]
+
+
+async def test_an_image_that_is_not_there_is_pulled_before_anything_waits_for_its_server(tmp_path: Path) -> None:
+    """A server gets seconds to become healthy; a download takes minutes."""
+    environment, said = _docker(tmp_path, failing="image"), list[str]()
+    found = await find_livekit_server(environment=environment, say=said.append)
+    assert found.image == "livekit/livekit-server:v1.13.5"
+    assert (tmp_path / "asked").read_text().splitlines()[-1] == "pull livekit/livekit-server:v1.13.5"
+    assert said == ["pulling the image livekit/livekit-server:v1.13.5, once"]
+
+
+async def test_where_images_cannot_be_pulled_the_exchange_plays_the_telephones(tmp_path: Path) -> None:
+    environment, said = _docker(tmp_path, failing="image pull"), list[str]()
+    assert await find_livekit_sip(environment=environment, say=said.append) is None
+    assert said[-1] == "the image livekit/sip:v1.11.0 cannot be pulled here, so it is not used"
+    with pytest.raises(MediaError, match="no livekit-server"):
+        await find_livekit_server(environment=environment)
+
+
+async def test_none_forbids_livekit_sip_wherever_it_may_be(tmp_path: Path) -> None:
+    _program(tmp_path / "bin" / "livekit-sip")
+    assert await find_livekit_sip(environment=_docker(tmp_path) | {"LIVEKIT_SIP_BIN": "none"}) is None
+
+
+async def test_a_docker_without_its_daemon_is_no_docker(tmp_path: Path) -> None:
+    assert await find_livekit_sip(environment=_docker(tmp_path, failing="info")) is None
+    assert (tmp_path / "asked").read_text().splitlines() == ["info"]
+
+
 def test_the_server_listens_on_loopback_only() -> None:
     document = server_document(ServerPorts(1, 2, 3), redis_url="redis://127.0.0.1:6390/0", keys={"k": "s"})
     assert document["bind_addresses"] == ["127.0.0.1"]

@@ -41,7 +41,7 @@ async def _check() -> int:
             # On a laptop the media tests are skipped; where CI is true they are compulsory.
             status = 1 if os.environ.get("CI") == "true" else 0
     try:
-        sip = await find_livekit_sip()
+        sip = await find_livekit_sip(say=typer.echo)
     except MediaError as error:
         typer.echo(f"livekit-sip: {error}", err=True)
         return 1

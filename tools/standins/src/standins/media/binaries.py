@@ -25,9 +25,14 @@ SERVER_PACKAGE = f"github.com/livekit/livekit-server/cmd/server@v{SERVER_VERSION
 SERVER_IMAGE = f"livekit/livekit-server:v{SERVER_VERSION}"
 SIP_IMAGE = f"livekit/sip:v{SIP_VERSION}"
 
+#: As LIVEKIT_SIP_BIN: the exchange's telephones, whatever is at hand.
+NO_SIP = "none"
+
 #: A cold build takes under two minutes on two cores; a loaded machine may need several times that.
 BUILD_DEADLINE_S = 900.0
 PROBE_DEADLINE_S = 10.0
+#: For an image of some 100 MB on a slow line.
+PULL_DEADLINE_S = 600.0
 
 Say = Callable[[str], None]
 
@@ -97,43 +102,60 @@ async def find_livekit_server(
     go = shutil.which("go", path=environment.get("PATH", ""))
     if go and build:
         return await _build(Path(go), kept, environment, say)
-    docker = await _working_docker(environment)
-    if docker:
-        return Binary(docker, Origin.DOCKER, SERVER_IMAGE)
+    if image := await _image(SERVER_IMAGE, environment, say):
+        return image
     raise MediaError(
         f"no livekit-server v{SERVER_VERSION}: install Go (then it is built once), or start Docker, or name a binary "
         "with LIVEKIT_SERVER_BIN, or use a running server with LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
     )
 
 
-async def find_livekit_sip(*, environment: Mapping[str, str] = os.environ) -> Binary | None:
-    """The livekit-sip to run: LIVEKIT_SIP_BIN, PATH, or Docker; None where there is none.
+async def find_livekit_sip(
+    *, environment: Mapping[str, str] = os.environ, say: Say = lambda _line: None
+) -> Binary | None:
+    """The livekit-sip to run: LIVEKIT_SIP_BIN, PATH, or Docker; None where there is none, or LIVEKIT_SIP_BIN is `none`.
 
     Raises:
         MediaError: LIVEKIT_SIP_BIN names something that cannot be executed.
     """
+    if environment.get("LIVEKIT_SIP_BIN") == NO_SIP:
+        return None
     found = _named(environment, "LIVEKIT_SIP_BIN") or _on_path(environment, "livekit-sip")
     if found:
         return found
-    docker = await _working_docker(environment)
-    return Binary(docker, Origin.DOCKER, SIP_IMAGE) if docker else None
+    return await _image(SIP_IMAGE, environment, say)
 
 
-async def _working_docker(environment: Mapping[str, str]) -> Path | None:
-    """The docker client, if its daemon answers and containers share this machine's loopback (Linux only)."""
+async def _image(name: str, environment: Mapping[str, str], say: Say) -> Binary | None:
+    """The image, pulled if need be; None without Docker, or where the image cannot be had.
+
+    Only where containers share this machine's loopback (Linux). Pulled here and not by ``docker run``: a server gets
+    seconds to become healthy, a download minutes.
+    """
     docker = shutil.which("docker", path=environment.get("PATH", ""))
-    if not docker or os.uname().sysname != "Linux":
+    if not docker or os.uname().sysname != "Linux" or not await _succeeds(environment, docker, "info"):
         return None
+    if not await _succeeds(environment, docker, "image", "inspect", name):
+        say(f"pulling the image {name}, once")
+        if not await _succeeds(environment, docker, "pull", name, within_s=PULL_DEADLINE_S):
+            say(f"the image {name} cannot be pulled here, so it is not used")
+            return None
+    return Binary(Path(docker), Origin.DOCKER, name)
+
+
+async def _succeeds(environment: Mapping[str, str], *command: str, within_s: float = PROBE_DEADLINE_S) -> bool:
     process = await asyncio.create_subprocess_exec(
-        docker, "info", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(PROBE_DEADLINE_S):
-            return Path(docker) if await process.wait() == 0 else None
+        async with asyncio.timeout(within_s):
+            return await process.wait() == 0
     except TimeoutError:
-        process.kill()
-        await process.wait()
-        return None
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @asynccontextmanager

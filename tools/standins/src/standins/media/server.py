@@ -87,7 +87,7 @@ class Media:
         binary = await find_livekit_server(environment=self._environment, say=self._say)
         await self._start_server(binary)
         if self._wants_sip:
-            found = await find_livekit_sip(environment=self._environment)
+            found = await find_livekit_sip(environment=self._environment, say=self._say)
             if found is not None:
                 await self._start_sip(found)
 
