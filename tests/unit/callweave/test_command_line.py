@@ -94,6 +94,16 @@ def test_replay_rebuilds_the_state_and_can_stop_on_the_way(
     assert (early["seq"], early["owner"], early["utterances"][0]["text"]) == (3, "ai", None)
 
 
+def test_replay_tells_a_person_how_the_call_stood(log_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = run(log_directory, monkeypatch, "replay", CALL).splitlines()
+    assert told[0] == "call-7: ended by customer (CLIENT_INITIATED) after 4.0 s, 5 events"
+    assert [line for line in told if line and not line.startswith(" ")][-2:] == ["conversation", "events"]
+    assert told[told.index("conversation") + 1].split() == "3 0.0 – 0.0 s Customer “Where is my order?”".split()
+    early = run(log_directory, monkeypatch, "replay", CALL, "--until", "3").splitlines()
+    assert early[0] == "call-7: open, 3 events"
+    assert "(text not yet known)" in early[early.index("conversation") + 1]
+
+
 def test_what_was_read_is_not_changed_and_no_server_stays(log_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(log_directory, monkeypatch, "timeline", CALL) == run(log_directory, monkeypatch, "timeline", CALL)
 

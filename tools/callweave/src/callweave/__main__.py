@@ -16,6 +16,7 @@ from call_events.ids import call_id
 from call_events.ports import AnyEvent
 from call_events.timeline import STYLES
 from call_events.timeline import timeline as lines_of
+from callweave import replayed
 from callweave.log_access import open_log
 from callweave.settings import Settings
 
@@ -70,13 +71,8 @@ def replay(
         print(orjson.dumps(state.model_dump(mode="json"), option=orjson.OPT_INDENT_2).decode())
         return
     console = Console(soft_wrap=True, highlight=False)
-    for name, value in state.model_dump(mode="json").items():
-        if isinstance(value, list):
-            console.print(f"[bold]{name}[/bold]: {len(value)}")
-            for item in value:
-                console.print(Text(f"  {orjson.dumps(item).decode()}"))
-        else:
-            console.print(Text(f"{name}: {orjson.dumps(value).decode()}"))
+    for line in replayed.lines(state):
+        console.print(Text(line, style="" if line.startswith(" ") else "bold"))
 
 
 async def _states(limit: int) -> list[CallState]:
