@@ -64,7 +64,7 @@ def _transfer(one: Transfer, start: datetime | None) -> str:
 
 
 def _span(began: datetime, ended: datetime | None, start: datetime | None) -> str:
-    return f"{_at(began, start):>7} – {_at(ended, start) if ended else '…':>7} s"
+    return f"{_at(began, start):>7} to {_at(ended, start) if ended else '…':>7} s"
 
 
 def _at(moment: datetime, start: datetime | None) -> str:
