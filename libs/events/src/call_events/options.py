@@ -27,8 +27,10 @@ class ConsumerOptions:
     trim_s: float = 10.0
     #: What handlers get to finish in after stop(); less than the pod's grace period.
     stop_budget_s: float = 8.0
-    #: Events kept in memory between claims, over all calls (about 2 KB each).
-    cached_events: int = 20_000
+    #: Memory for what is known of calls between claims, in bytes: some 100,000 events (400 to 450 bytes each, and as
+    #: much again by half for what handlers keep), which is 400 calls of a quarter of an hour. What does not fit is read
+    #: again at the next claim (``views``); the rest of a service takes about as much.
+    cached_bytes: int = 64 * 2**20
 
     @property
     def working_lease_s(self) -> float:
