@@ -135,14 +135,21 @@ class Known:
 class Views:
     """A bounded memory of calls."""
 
-    def __init__(self, claims: GroupClaims, *, clock: Clock, max_bytes: int) -> None:
+    def __init__(self, claims: GroupClaims, *, clock: Clock, max_bytes: int, dice: random.Random | None = None) -> None:
+        """``dice`` picks who loses its bytes; give one that is seeded to see the same again."""
         self._claims = claims
+        self._dice = dice or random.Random()  # noqa: S311 - no secret
         self._clock = clock
         self._max_bytes = max_bytes
         self._decoded: Decoded[AnyEvent] = Decoded(_DECODED)
         #: The one asked for longest ago is first.
         self._calls: OrderedDict[CallId, Known] = OrderedDict()
         self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about."""
+        return self._size
 
     async def load(self, call: CallId, claim: Claim) -> Known:
         """All that can be seen of a call just claimed.
@@ -219,7 +226,7 @@ class Views:
             self.forget(oldest.call)
             return
         with_events = [known for known in self._calls.values() if len(known.events)]
-        picked = random.choice(with_events or list(self._calls.values()))  # noqa: S311 - no secret
+        picked = self._dice.choice(with_events or list(self._calls.values()))
         if not with_events:
             self.forget(picked.call)
             return
