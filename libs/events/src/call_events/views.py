@@ -126,7 +126,7 @@ class Known:
     def committed(self, held: Held, receipts: Iterable[Receipt]) -> None:
         """The log has the answer."""
         for receipt in receipts:
-            self.receipts.append(write_receipt(receipt))
+            self.receipts.append(bytes(memoryview(write_receipt(receipt))))  # a copy: orjson's own holds 4 KB
         self.last_receipt = held.last_receipt or self.last_receipt
         self.cursor = held.cursor
         self.settled = True
