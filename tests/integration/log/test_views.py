@@ -35,14 +35,10 @@ class CountingRunner(ScriptRunner):
 
     caught_up: int = 0
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> "asyncio.Future[Any]":
-        answer = super().run(name, keys, args)
-        if name == "catch_up":
-            answer.add_done_callback(self._count)
-        return answer
-
-    def _count(self, answer: "asyncio.Future[Any]") -> None:
-        self.caught_up += len(answer.result()[0])
+    async def ask(self, *commands: Sequence[Arg]) -> list[Any]:
+        events, receipts = await super().ask(*commands)
+        self.caught_up += len(events)
+        return [events, receipts]
 
 
 class Worker:

@@ -134,8 +134,10 @@ class GroupClaims:
         Of each at most ``max_events`` and one: whoever gets so many asks again.
         """
         at = keys.group_keys(self._group, call)
-        events, receipts = await self._runner.run(
-            "catch_up", (at.stream, at.receipts), (first, last, receipts_from or "-", self.max_events + 1)
+        most = ("COUNT", self.max_events + 1)
+        events, receipts = await self._runner.ask(
+            ("XRANGE", at.stream, f"0-{first}", f"0-{last}", *most),
+            ("XRANGE", at.receipts, receipts_from or "-", "+", *most),
         )
         return script_entries(events), script_entries(receipts)
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-NAMES = (
-    *("append", "catch_up", "claim", "commit", "forget", "own", "park"),
-    *("release", "renew", "retire", "ring", "unpark", "wake"),
-)
+NAMES = ("append", "claim", "commit", "forget", "own", "park", "release", "renew", "retire", "ring", "unpark", "wake")
 
 
 @dataclass(frozen=True, slots=True)
