@@ -144,6 +144,8 @@ class Views:
         self._decoded: Decoded[AnyEvent] = Decoded(_DECODED)
         #: The one asked for longest ago is first.
         self._calls: OrderedDict[CallId, Known] = OrderedDict()
+        #: Of these, the ones that have their events' bytes.
+        self._with_events: dict[CallId, Known] = {}
         self._size = 0
 
     @property
@@ -184,6 +186,8 @@ class Views:
             return
         known.used_at = self._clock.monotonic()
         self._calls[known.call] = known
+        if len(known.events):
+            self._with_events[known.call] = known
         self._size += known.size
         while self._size > self._max_bytes and self._calls:
             self._shrink()
@@ -198,6 +202,7 @@ class Views:
 
     def _take(self, call: CallId) -> Known | None:
         known = self._calls.pop(call, None)
+        self._with_events.pop(call, None)
         if known is not None:
             self._size -= known.size
         return known
@@ -225,10 +230,10 @@ class Views:
         if self._clock.monotonic() - oldest.used_at > _IDLE_S:
             self.forget(oldest.call)
             return
-        with_events = [known for known in self._calls.values() if len(known.events)]
-        picked = self._dice.choice(with_events or list(self._calls.values()))
-        if not with_events:
+        picked = self._dice.choice(list((self._with_events or self._calls).values()))
+        if not self._with_events:
             self.forget(picked.call)
             return
+        del self._with_events[picked.call]
         self._size -= picked.events.size
         picked.events.clear()
