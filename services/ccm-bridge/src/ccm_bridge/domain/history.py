@@ -46,16 +46,16 @@ class History:
     events: Sequence[AnyEvent] = ()
     #: utterance id -> number of its ``utterance.started`` (the first, should there be two).
     started: dict[str, int] = field(default_factory=dict)
-    #: utterance id -> when its speech ended.
+    #: utterance id -> time of its ``utterance.ended``.
     ended: dict[str, datetime] = field(default_factory=dict)
     #: utterance id -> the first ``completed`` or ``discarded``. The first, so that a retry never changes the text.
     resolved: dict[str, int] = field(default_factory=dict)
     #: utterance id -> the first ``completed``, which differs from the above if a discarded one got its text after all.
     completed: dict[str, int] = field(default_factory=dict)
     requested: list[Requested] = field(default_factory=list)
-    #: transfer id -> connected, failed or cancelled.
+    #: transfer id -> number of the ``connected``, ``failed`` or ``cancelled``.
     outcomes: dict[str, int] = field(default_factory=dict)
-    #: identity of a human's leg -> the event that connected it.
+    #: identity of a human's leg -> number of the event that connected it.
     humans: dict[str, int] = field(default_factory=dict)
     #: Identities of legs that have left.
     left: set[str] = field(default_factory=set)
