@@ -85,6 +85,7 @@ class OpenAIEar:
         self,
         *,
         frames: Frames,
+        release: Callable[[], None] = lambda: None,
         speaker: Speaker,
         source: str,
         hear: Hear,
@@ -93,7 +94,9 @@ class OpenAIEar:
         tls: ssl.SSLContext,
         connect_s: float = CONNECT_SECONDS,
     ) -> None:
+        """``frames`` gives the leg's audio, anew as often as it is asked; ``release`` tells that nobody asks again."""
         self._frames = frames
+        self._release = release
         self._speaker = speaker
         self._source = source
         self._hear = hear
@@ -139,6 +142,7 @@ class OpenAIEar:
                 finally:
                     await recogniser.aclose()
         finally:
+            self._release()
             self._closed.set()
 
     async def stop(self, within: float) -> None:
