@@ -7,7 +7,7 @@ whoever reads goes on with that.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 from livekit import rtc
@@ -21,10 +21,18 @@ KEPT_FRAMES = 100
 CLOSE_SECONDS = 5.0
 
 
+def open_stream(track: rtc.Track) -> rtc.AudioStream:
+    """What comes on this track, from now on."""
+    return rtc.AudioStream.from_track(
+        track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS, capacity=KEPT_FRAMES
+    )
+
+
 class LegAudio:
     """The audio of a call's legs, for those who transcribe it."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_stream: Callable[[rtc.Track], rtc.AudioStream] = open_stream) -> None:
+        self._open_stream = open_stream
         self._streams: dict[str, rtc.AudioStream] = {}
         self._kept: set[str] = set()
         self._ended = False
@@ -75,9 +83,7 @@ class LegAudio:
 
     def _open(self, identity: str, track: rtc.Track) -> None:
         self._retire(identity)
-        self._streams[identity] = rtc.AudioStream.from_track(
-            track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS, capacity=KEPT_FRAMES
-        )
+        self._streams[identity] = self._open_stream(track)
         self._changed.set()
 
     def _retire(self, identity: str) -> None:
