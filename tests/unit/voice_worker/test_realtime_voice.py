@@ -13,8 +13,8 @@ from voice_worker.adapters.example_book import ExampleBook
 from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
 from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.call import SessionState
+from voice_worker.domain.facts import Fact, RecogniserLost
 from voice_worker.domain.signals import Signal, VoiceLost
-from voice_worker.domain.turns import Fact, RecogniserLost
 from voice_worker.errors import VoiceFailed
 from voice_worker.ports import Desk
 

@@ -25,7 +25,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from call_events.catalogue import Speaker
 from voice_worker.adapters.provider_events import TYPES, read_fact
 from voice_worker.adapters.realtime_model import ModelAccess
-from voice_worker.domain.turns import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
+from voice_worker.domain.facts import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
 from voice_worker.ports import Hear
 
 log = structlog.get_logger()

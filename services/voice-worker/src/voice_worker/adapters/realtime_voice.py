@@ -39,9 +39,9 @@ from voice_worker.adapters.tool_outcomes import outcome_of
 from voice_worker.adapters.usage import Meter
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
+from voice_worker.domain.facts import AiAudible, AiQuiet, AiSaid, AiSettled, Fact, RecogniserLost, SpeechEnded
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import VoiceLost
-from voice_worker.domain.turns import AiAudible, AiQuiet, AiSaid, AiSettled, Fact, RecogniserLost, SpeechEnded
 from voice_worker.errors import VoiceFailed
 from voice_worker.ports import CustomerBook, Desk, Usage
 
