@@ -247,6 +247,18 @@ async def test_a_human_whom_the_log_knows_first_is_waited_for(room: FakeRoom, le
     assert coming.result()
 
 
+async def test_a_human_is_not_missed_while_we_are_out_of_the_room_ourselves(room: FakeRoom, legs: LiveKitLegs) -> None:
+    """They pick up while livekit-server restarts: taken for absent, the AI would talk over two people."""
+    room.loses_the_server()
+    async with asyncio.TaskGroup() as group:
+        coming = group.create_task(legs.joined("human-7", 0.05))
+        await asyncio.sleep(0.15)
+        assert not coming.done()
+        room.finds_the_server()
+        room.joins(FakeParticipant("human-7"))
+    assert coming.result()
+
+
 async def test_a_human_who_has_left_already_is_not_waited_for(room: FakeRoom, legs: LiveKitLegs) -> None:
     human = FakeParticipant("human-7")
     room.joins(human)

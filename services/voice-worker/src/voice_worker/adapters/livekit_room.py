@@ -43,7 +43,9 @@ class LiveKitLegs:
         self._gone: set[str] = set()
         self._ended = False
         self._missing = Absences(rejoin_s, lambda identity, last_seen: self._is_gone(identity, "VANISHED", last_seen))
+        #: While we are out of the room: when we stop coming back. And how often we have come back.
         self._away: asyncio.TimerHandle | None = None
+        self._returns = 0
         self._changed = asyncio.Event()
         #: What the legs say.
         self.audio = LegAudio()
@@ -91,15 +93,21 @@ class LiveKitLegs:
         return False
 
     async def joined(self, identity: str, within: float) -> bool:
-        """Whether that leg is in the room, may be back in a moment, or comes in time."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while identity not in self._room.remote_participants and identity not in self._missing:
-                    if identity in self._gone or self._ended:
-                        return False
-                    await self._change()
-                return True
-        return False
+        """Whether that leg is in the room, may be back in a moment, or comes in time.
+
+        Time in which we are out of the room ourselves does not count.
+        """
+        while True:
+            returns = self._returns
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    while identity not in self._room.remote_participants and identity not in self._missing:
+                        if identity in self._gone or self._ended:
+                            return False
+                        await self._change()
+                    return True
+            if self._away is None and self._returns == returns:
+                return False
 
     def listen_to(self, identity: str) -> None:
         """Begin to keep a leg's audio."""
@@ -194,6 +202,7 @@ class LiveKitLegs:
 
     def _on_reconnected(self) -> None:
         self._is_back()
+        self._returns += 1
         log.info("room.entered_again")
         self._missing.resume()
 
