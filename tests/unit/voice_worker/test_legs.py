@@ -226,6 +226,16 @@ async def test_a_room_that_we_do_not_find_again_is_gone(
     assert signals[0].reason == "UNREACHABLE"
 
 
+async def test_a_server_that_the_client_has_given_up_is_told_as_unreachable(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    room.joins(phone())
+    await found(legs)
+    room.loses_the_server()
+    room.closes(rtc.DisconnectReason.UNKNOWN_REASON)
+    assert [getattr(one, "reason", "") for one in signals] == ["UNREACHABLE"]
+
+
 async def test_the_customer_of_the_call_is_not_mistaken_for_a_human(
     room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
 ) -> None:

@@ -24,9 +24,10 @@ log = structlog.get_logger()
 
 HUMAN_PREFIX = "human-"
 DELETE_SECONDS = 5.0
-#: Out of the room for longer than this, we do not come back. The SDK gives up by itself, after ten attempts that take
-#: half a minute where nobody listens, and longer where somebody listens and does not answer.
+#: Out of the room for longer than this, we do not come back. The SDK gives up by itself after ten attempts: in 20 to
+#: 33 s where nothing listens on livekit-server's port (measured), later where something listens and does not answer.
 AWAY_SECONDS = 120.0
+UNREACHABLE = "UNREACHABLE"
 
 
 class LiveKitLegs:
@@ -198,7 +199,7 @@ class LiveKitLegs:
         self._missing.pause()
         if self._away is None:
             log.warning("room.lost", giving_up_after_s=AWAY_SECONDS)
-            self._away = asyncio.get_running_loop().call_later(AWAY_SECONDS, self._room_is_gone, "UNREACHABLE")
+            self._away = asyncio.get_running_loop().call_later(AWAY_SECONDS, self._room_is_gone, UNREACHABLE)
 
     def _on_reconnected(self) -> None:
         self._is_back()
@@ -212,8 +213,9 @@ class LiveKitLegs:
             self._away = None
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        given_up = self._away is not None and reason == rtc.DisconnectReason.UNKNOWN_REASON
         self._is_back()
-        self._room_is_gone(rtc.DisconnectReason.Name(reason))
+        self._room_is_gone(UNREACHABLE if given_up else rtc.DisconnectReason.Name(reason))
 
     def _room_is_gone(self, reason: str) -> None:
         self._ended = True
