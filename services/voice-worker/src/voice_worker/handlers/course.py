@@ -96,7 +96,7 @@ class Course:
         """Do what this signal asks for.
 
         Raises:
-            IllegalMove: the call's table has no such step now; nothing was done.
+            IllegalMove: the call's table has no such step now.
         """
         match signal:
             case CustomerGone():
