@@ -36,6 +36,7 @@ from integration.worker.world import (
     MARIA,
     NUMBER,
     SENTENCES,
+    Line,
     World,
 )
 from support.waiting import wait_until
@@ -189,8 +190,7 @@ async def test_the_ai_is_silent_within_250_ms_of_the_human_being_connected(world
         await line.caller.hears_nothing()
         requested = await line.ask_for_a_person()
         await line.caller.hears_nothing()
-        await line.caller.say(EVERYTHING)
-        await line.caller.hears(who="agent")
+        await hear_a_part_of_everything(line)
         async with line.human(requested):
             connected = time.monotonic()
             await line.until(TransferCompleted)
@@ -198,6 +198,34 @@ async def test_the_ai_is_silent_within_250_ms_of_the_human_being_connected(world
             silent_after = line.caller.last_sound("agent") - connected
             # 250 ms on an idle machine; twice that is allowed here because tests run beside each other.
             assert silent_after < 0.5
+        await assert_only_what_was_heard_is_told(line)
+
+
+async def test_what_the_ai_was_saying_as_the_caller_hung_up_is_told_as_far_as_it_came(world: World) -> None:
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        await hear_a_part_of_everything(line)
+        await line.caller.hang_up()
+        await line.until(CallEnded)
+        await assert_only_what_was_heard_is_told(line)
+
+
+async def hear_a_part_of_everything(line: Line) -> None:
+    """A second of the sentence, which takes six."""
+    await line.caller.say(EVERYTHING)
+    await line.caller.hears(who="agent")
+    began = time.monotonic()
+    await wait_until(lambda: line.caller.last_sound("agent") > began + 1, what="a second of the sentence is heard")
+
+
+async def assert_only_what_was_heard_is_told(line: Line) -> None:
+    """The log is the record: it must not have the AI say what nobody heard."""
+    (said,) = [data for data in await line.of(UtteranceCompleted) if data.text.startswith("This is")]
+    assert said.interrupted
+    assert LONG.startswith(said.text.rstrip("….- "))
+    lasted = (said.ended_at - said.started_at).total_seconds()
+    # Six seconds for the whole; the text runs ahead of the sound by less than a second.
+    assert len(said.text) <= len(LONG) * min(1.0, (lasted + 1.0) / 6.0), (said.text, lasted)
 
 
 async def test_a_sentence_across_the_seam_is_written_down_exactly_once(world: World) -> None:

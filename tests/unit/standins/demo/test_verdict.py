@@ -135,5 +135,26 @@ def test_an_ai_that_speaks_on_is_noticed(seconds: float | None, holds: bool) -> 
     assert verdict.ai_fell_silent(seconds, within_s=0.6).holds is holds
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds", "holds"),
+    [
+        ("One two three four five six.", 3.0, True),
+        ("One two three", 1.5, True),
+        ("One two three four five six.", 1.5, False),
+        ("Something else", 3.0, False),
+    ],
+)
+def test_a_cut_sentence_that_is_told_whole_is_noticed(text: str, seconds: float, holds: bool) -> None:
+    said = c.UtteranceCompleted(
+        utterance_id="a",
+        speaker=speaker(c.Role.AI),
+        text=text,
+        interrupted=True,
+        started_at=at(0),
+        ended_at=at(seconds),
+    )
+    assert verdict.told_as_heard([event(1, said)], {"One two three four five six.": 3.0}).holds is holds
+
+
 def test_phrases_heard_in_the_wrong_order_are_noticed() -> None:
     assert not verdict.heard_in_order("customer", ["c", "a"], ["a", "c"]).holds

@@ -19,14 +19,16 @@ from rich.console import Console
 
 from call_events.errors import CallEventsError
 from call_events.ids import CallId, call_id
+from call_events.ports import AnyEvent
 from standins.demo.report import judge, last_ai_sound, print_report, times
 from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.demo.screen import Screen
 from standins.demo.text_call import TextPlay, simulated_worker
-from standins.demo.verdict import Finding, ai_fell_silent, heard_in_order
+from standins.demo.verdict import Finding, ai_fell_silent, heard_in_order, told_as_heard
 from standins.demo.watching import deliveries, save_messages, watch
 from standins.media import MediaError, find_livekit_server
 from standins.phones import PhoneError
+from standins.phrases import load_book
 from standins.stack.services import CCM_BRIDGE, VOICE_WORKER
 from standins.stack.stack import Options, Stack
 
@@ -66,7 +68,7 @@ async def by_telephone(console: Console, screen: Screen, directory: Path, call: 
         play = Play(customer, human, call, scripted=scripted)
         played, events = await watch(stack, play.run(), screen, call)
         got = deliveries(stack, call)
-        findings = judge(events, got, played, scripted=scripted) + await _ears(play, scripted=scripted)
+        findings = judge(events, got, played, scripted=scripted) + await _ears(play, events, scripted=scripted)
         measured = times(
             events,
             played,
@@ -119,11 +121,13 @@ def _introduce(screen: Screen, stack: Stack, call: CallId) -> None:
     screen.heading(f"Call {call}")
 
 
-async def _ears(play: Play, *, scripted: bool) -> list[Finding]:
+async def _ears(play: Play, events: Sequence[AnyEvent], *, scripted: bool) -> list[Finding]:
+    lengths = {phrase.text: phrase.duration_s for phrase in load_book().values()}
     expected = play.CUSTOMER_HEARS if scripted else tuple(p for p in play.CUSTOMER_HEARS if p.startswith("human."))
     return [
         heard_in_order("customer", await play.customer.heard(), expected),
         heard_in_order("human", await play.human.heard(), play.HUMAN_HEARS),
+        *([told_as_heard(events, lengths)] if scripted else []),
     ]
 
 

@@ -3,13 +3,16 @@
 The demo ends with exit code 0 only if every finding holds; the end-to-end tests use the same findings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
+
+#: So far may the text be ahead of the sound at the caller's ear.
+AHEAD_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,33 @@ def happened(events: Sequence[AnyEvent], promise: str, *schemas: type) -> Findin
     """Exactly one event of each of these types."""
     counts = {schema.__name__: sum(isinstance(e.data, schema) for e in events) for schema in schemas}
     return Finding(all(n == 1 for n in counts.values()), promise, ", ".join(f"{k} {v}" for k, v in counts.items()))
+
+
+def told_as_heard(events: Sequence[AnyEvent], lengths: Mapping[str, float]) -> Finding:
+    """Of a sentence of the AI that was cut off, the log tells as much as was heard.
+
+    Args:
+        events: the call.
+        lengths: text of each sentence that the AI can say, and how long it takes to say it (seconds).
+    """
+    cut = [
+        data
+        for data in (event.data for event in events)
+        if isinstance(data, c.UtteranceCompleted) and data.speaker.role is c.Role.AI and data.interrupted
+    ]
+    claimed = [data.text for data in cut if not _could_be_heard(data, lengths)]
+    return Finding(
+        not claimed,
+        "of the AI's sentences that were cut off, the log tells what was heard",
+        f"{len(cut)} cut off" + (f", told beyond what was heard: {claimed}" if claimed else ""),
+    )
+
+
+def _could_be_heard(said: c.UtteranceCompleted, lengths: Mapping[str, float]) -> bool:
+    began = said.text.rstrip(" .…-")
+    whole = [(text, length) for text, length in lengths.items() if text.startswith(began)]
+    heard_s = (said.ended_at - said.started_at).total_seconds() + AHEAD_S
+    return any(len(began) <= len(text) * heard_s / length for text, length in whole)
 
 
 def heard_in_order(who: str, heard: Sequence[str | None], expected: Sequence[str]) -> Finding:
