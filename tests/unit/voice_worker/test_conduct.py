@@ -14,6 +14,7 @@ from call_events.catalogue import (
     Human,
     LegJoined,
     LegLeft,
+    Role,
     TransferCancelled,
     TransferConnected,
     TransferFailed,
@@ -24,7 +25,7 @@ from call_events.envelope import EventData
 from call_events.ids import transfer_outcome_id
 from call_events.testing import START, event, said, speaking, started
 from support.waiting import wait_until
-from unit.voice_worker.fakes import CALL, FakeVoice, Sentence, Stage
+from unit.voice_worker.fakes import CALL, LEG, FakeVoice, Sentence, Stage
 from voice_worker.domain.call import Phase
 from voice_worker.domain.signals import CustomerGone, GoodbyeAsked, HumanGone, RoomGone, TransferOutcome, VoiceLost
 from voice_worker.handlers.call import Conductor
@@ -161,6 +162,19 @@ async def test_a_call_that_is_taken_over_goes_on_with_its_conversation() -> None
         assert voice.source != "ai1"
         hang_up(conductor)
     assert (await types(stage)).count("call.started") == 1
+
+
+async def test_a_phone_that_was_answered_once_is_not_waited_for_again() -> None:
+    """After a restart of livekit-server its leg says ``ringing`` until it hangs up."""
+    stage = Stage()
+    stage.legs.picks_up = asyncio.Event()
+    await stage.log.append(started(CALL))
+    await stage.log.append(event(CALL, LegJoined(identity=LEG.identity, role=Role.CUSTOMER)))
+    async with conducting(stage) as (conductor, _):
+        async with asyncio.timeout(2):
+            await conductor.desk.customer_listens()
+        hang_up(conductor)
+    assert (await types(stage)).count("leg.left") == 2
 
 
 async def test_the_ai_is_muted_as_soon_as_the_human_is_connected_and_leaves_after_the_seam() -> None:

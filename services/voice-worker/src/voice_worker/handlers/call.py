@@ -159,7 +159,7 @@ class Conductor:
                     ("renew", self._emitter.keep_owning()),
                     ("outcomes", self._transfers.follow(len(before))),
                     ("patience", self._patience()),
-                    ("answer", self._await_answer(leg)),
+                    ("answer", self._await_answer(leg, known=found.answered)),
                 )
             ]
             await self._live(group, found, resumed=bool(before))
@@ -221,8 +221,8 @@ class Conductor:
             except IllegalMove as refused:
                 log.warning("call.illegal_move", signal=type(signal).__name__, why=str(refused))
 
-    async def _await_answer(self, leg: CustomerLeg) -> None:
-        if not await self._legs.answered(leg, self._limits.answer_s):
+    async def _await_answer(self, leg: CustomerLeg, *, known: bool) -> None:
+        if not known and not await self._legs.answered(leg, self._limits.answer_s):
             self.signal(CustomerGone(reason="NOT_ANSWERED", at=self._clock.now()))
             return
         log.debug("call.answered")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from call_events.catalogue import CallEnded, CallStarted, Customer, TransferConnected, TransferDialing
+from call_events.catalogue import CallEnded, CallStarted, Customer, Role, TransferConnected, TransferDialing
 from call_events.errors import LogUnavailable, StaleOwner
 from call_events.fold import Owner, fold
 from call_events.ids import CallId
@@ -61,6 +61,9 @@ class Standing:
     transfer: OpenTransfer | None = None
     #: The agent that had the floor last.
     agent: str | None = None
+    #: The customer's phone was through to us once, so it is: after a restart of livekit-server a leg comes back as
+    #: ``ringing`` and stays so until it hangs up (measured).
+    answered: bool = False
 
 
 def standing(before: Sequence[AnyEvent]) -> Standing:
@@ -78,7 +81,8 @@ def standing(before: Sequence[AnyEvent]) -> Standing:
             requested_at=asked.requested_at,
             legs=tuple(one.identity for one in dialled if one.transfer_id == asked.transfer_id),
         )
-    return Standing(human=human, transfer=transfer, agent=state.agent)
+    answered = any(leg.role is Role.CUSTOMER for leg in state.legs)
+    return Standing(human=human, transfer=transfer, agent=state.agent, answered=answered)
 
 
 def note_standing(state: SessionState, standing: Standing) -> None:
