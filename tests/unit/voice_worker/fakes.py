@@ -134,6 +134,10 @@ class FakeEar:
         del within
         self._stop.set()
 
+    def usage(self) -> list[Usage]:
+        """The same at every ear, once."""
+        return [Usage("openai", "transcribe", 3, 4, 1500, 0, {})] if self._stop.is_set() else []
+
 
 @dataclass
 class FakeStudio:

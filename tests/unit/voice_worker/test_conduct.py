@@ -19,6 +19,7 @@ from call_events.catalogue import (
     TransferConnected,
     TransferFailed,
     TransferRequested,
+    UsageRecorded,
     UtteranceCompleted,
 )
 from call_events.envelope import EventData
@@ -200,6 +201,18 @@ async def test_the_ai_is_muted_as_soon_as_the_human_is_connected_and_leaves_afte
         hang_up(conductor)
     assert await texts(stage) == ["across the seam", "afterwards"]
     assert not conductor.state.messages_held
+
+
+async def test_what_speech_to_text_used_while_a_human_had_the_call_is_written_down() -> None:
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, _):
+        await tell(stage, connected(await request(stage, conductor)))
+        await wait_until(lambda: len(stage.studio.ears) == 2)
+        hang_up(conductor)
+    used = [(data.agent, data.model, data.input_audio_ms) for data in await of(stage, UsageRecorded)]
+    assert used == [(None, "transcribe", 1500)] * 2
+    assert (await types(stage))[-1] == "call.ended"
 
 
 async def test_the_ai_is_muted_by_the_news_itself_however_busy_the_call_is() -> None:

@@ -146,7 +146,11 @@ _ONLY_WITH_EVERYTHING: dict[type[EventData], Callable[..., Words]] = dict(
         _of(c.UtteranceDiscarded, lambda d: ("speech", f"no text of {d.utterance_id}: {d.reason}", "speech")),
         _of(
             c.UsageRecorded,
-            lambda d: (d.agent, f"used {d.model}: {d.input_tokens} in, {d.output_tokens} out", "usage"),
+            lambda d: (
+                d.agent or "speech-to-text",
+                f"used {d.model}: {d.input_tokens} in, {d.output_tokens} out",
+                "usage",
+            ),
         ),
     ]
 )

@@ -192,6 +192,10 @@ class Ear(Protocol):
         """Take no more audio, wait at most ``within`` seconds for texts that are still owed, and close."""
         ...
 
+    def usage(self) -> Sequence[Usage]:
+        """What was used since the last time."""
+        ...
+
 
 class Legs(Protocol):
     """The room and who is in it."""

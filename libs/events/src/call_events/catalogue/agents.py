@@ -49,15 +49,17 @@ class ToolCalled(EventData):
 
 
 class UsageRecorded(EventData):
-    """What one agent used of one model since the last such record."""
+    """What one agent, or the speech-to-text of a leg without one, used of one model since the last such record."""
 
     TYPE: ClassVar[str] = "usage.recorded.v1"
 
-    agent: str
+    #: Absent: speech-to-text of a leg, while a human has the call.
+    agent: str | None = None
     provider: str
     model: str
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
+    #: Speech that it listened to, silence not counted; and its own that was played to the caller.
     input_audio_ms: int = Field(default=0, ge=0)
     output_audio_ms: int = Field(default=0, ge=0)
     #: Measured latencies in milliseconds by name, e.g. ``reply_first_audio``; the median of the period.

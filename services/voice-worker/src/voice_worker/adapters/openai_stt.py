@@ -19,14 +19,16 @@ import structlog
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError
 from livekit.agents import stt as speech_to_text
+from livekit.agents.metrics import ModelUsageCollector
 from livekit.plugins import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from call_events.catalogue import Speaker
 from voice_worker.adapters.provider_events import TYPES, read_fact
 from voice_worker.adapters.realtime_model import ModelAccess
+from voice_worker.adapters.usage import Meter
 from voice_worker.domain.facts import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
-from voice_worker.ports import Hear
+from voice_worker.ports import Hear, Usage
 
 log = structlog.get_logger()
 
@@ -116,6 +118,8 @@ class OpenAIEar:
         self._up: datetime | None = None
         self._gaps = 0
         self._steady: asyncio.TimerHandle | None = None
+        self._used = ModelUsageCollector()
+        self._meter = Meter()
 
     @property
     def source(self) -> str:
@@ -142,6 +146,7 @@ class OpenAIEar:
                 )
                 recogniser.http, recogniser.connected = http, self._on_connected
                 recogniser.on("error", self._on_error)
+                recogniser.on("metrics_collected", self._used.collect)
                 try:
                     await self._listen(recogniser)
                 finally:
@@ -166,6 +171,10 @@ class OpenAIEar:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._closed.wait()
+
+    def usage(self) -> list[Usage]:
+        """What was used since the last time."""
+        return self._meter.read(self._used.flatten())
 
     async def _listen(self, recogniser: _TappedSTT) -> None:
         pause = FIRST_PAUSE

@@ -145,7 +145,7 @@ class RealtimeVoice:
 
     def usage(self) -> list[Usage]:
         """What was used since the last time."""
-        return self._reports.meter.read(self._session) if self._session is not None else []
+        return self._reports.meter.read(self._session.usage.model_usage) if self._session is not None else []
 
     async def close(self) -> None:
         """Leave the conversation."""

@@ -27,12 +27,24 @@ from voice_worker.adapters.provider_events import read_fact
 from voice_worker.adapters.tool_outcomes import outcome_of
 from voice_worker.adapters.usage import Meter
 from voice_worker.domain.call import SessionState
-from voice_worker.domain.facts import AiAudible, AiQuiet, AiSaid, AiSettled, Fact, RecogniserLost, SpeechEnded
+from voice_worker.domain.facts import (
+    AiAudible,
+    AiQuiet,
+    AiSaid,
+    AiSettled,
+    Fact,
+    RecogniserLost,
+    SpeechEnded,
+    SpeechStarted,
+)
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import VoiceLost
 from voice_worker.ports import Desk
 
 log = structlog.get_logger()
+
+#: The AI has one voice: its stretches of speech need no names of their own.
+_VOICE = "voice"
 
 
 class SessionReports:
@@ -69,6 +81,7 @@ class SessionReports:
     def silenced(self, *, in_a_turn: bool) -> None:
         """The AI is not heard from now on; a turn that it was in tells how much of it was."""
         self._muted, self._owed = True, in_a_turn
+        self.meter.spoken.end(_VOICE, _now())
 
     def lost(self, why: str) -> None:
         """The session ended by itself."""
@@ -84,7 +97,10 @@ class SessionReports:
     def on_provider_event(self, event: dict[str, Any]) -> None:
         """A raw event of the model's socket."""
         fact = read_fact(event, source=self._source, speaker=self._customer, at=_now())
+        if isinstance(fact, SpeechStarted):
+            self.meter.heard.begin(fact.item, fact.at)
         if isinstance(fact, SpeechEnded):
+            self.meter.heard.end(fact.item, fact.at)
             self._asked_at = fact.at
         self._hear(fact)
 
@@ -107,11 +123,13 @@ class SessionReports:
         at = datetime.fromtimestamp(event.created_at, UTC)
         if event.new_state == "speaking" and not self._muted:
             self._turn += 1
+            self.meter.spoken.begin(_VOICE, at)
             if self._asked_at is not None:
                 self.meter.note_latency((at - self._asked_at).total_seconds() * 1000)
                 self._asked_at = None
             self._hear(AiAudible(source=self._source, item=f"turn{self._turn}", speaker=self._speaker(), at=at))
         elif event.old_state == "speaking":
+            self.meter.spoken.end(_VOICE, at)
             self._hear(AiQuiet(source=self._source, at=at))
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:

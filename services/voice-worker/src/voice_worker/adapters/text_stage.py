@@ -22,7 +22,7 @@ from voice_worker.domain.call import Phase
 from voice_worker.domain.facts import SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import CustomerGone, HumanGone, Signal
-from voice_worker.ports import CustomerBook, CustomerLeg, Desk, Hear
+from voice_worker.ports import CustomerBook, CustomerLeg, Desk, Hear, Usage
 
 log = structlog.get_logger()
 
@@ -155,3 +155,7 @@ class TextEar:
         """Stop waiting."""
         del within
         self._stopped.set()
+
+    def usage(self) -> list[Usage]:
+        """Nothing: no model listens."""
+        return []

@@ -1,7 +1,7 @@
 """Who speaks and who listens in one call: the AI's sessions, speech-to-text of the legs, and the seam between them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from call_events.catalogue import LegJoined, LegLeft, Role, Speaker, UsageRecorded
 from call_events.envelope import EventData
@@ -11,7 +11,7 @@ from voice_worker.errors import VoiceFailed
 from voice_worker.handlers.emitter import Emitter
 from voice_worker.handlers.limits import Limits
 from voice_worker.handlers.speech import Speech
-from voice_worker.ports import Desk, Ear, Legs, Studio, Voice, WallClock
+from voice_worker.ports import Desk, Ear, Legs, Studio, Usage, Voice, WallClock
 
 Start = Callable[[Ear], None]
 
@@ -139,6 +139,7 @@ class Floor:
         """Close one leg's speech-to-text, after the texts it still owes."""
         if ear := self._ears.pop(identity, None):
             await ear.stop(self._limits.text_s)
+            self._used(None, ear.usage())
 
     async def close(self) -> None:
         """Close what is open, at once. After a clean end nothing is."""
@@ -147,13 +148,18 @@ class Floor:
         await self.hush("WORKER_STOPPED")
         for ear in ears:
             await ear.stop(0)
+            self._used(None, ear.usage())
 
     def record_usage(self) -> None:
         """Write down what the active agent has used since the last time."""
-        for used in self._voice.usage() if self._voice else ():
+        if self._voice:
+            self._used(self._state.current_agent or self.last_agent, self._voice.usage())
+
+    def _used(self, agent: str | None, usage: Sequence[Usage]) -> None:
+        for used in usage:
             self._emit(
                 UsageRecorded(
-                    agent=self._state.current_agent or self.last_agent,
+                    agent=agent,
                     provider=used.provider,
                     model=used.model,
                     input_tokens=used.input_tokens,
