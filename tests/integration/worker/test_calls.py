@@ -341,6 +341,22 @@ async def test_the_agent_says_goodbye_before_it_hangs_up(world: World) -> None:
         assert (await line.conversation())[-1] == ("Generic AI", "Goodbye then.")
 
 
+async def test_one_more_thing_in_the_middle_of_the_goodbye_is_heard_and_answered(world: World) -> None:
+    async with world.a_call() as line:
+        await line.caller.hears_nothing()
+        await line.caller.say(BYE)
+        await line.caller.hears(who="agent")
+        await line.caller.say(ANOTHER)
+        await line.said(SENTENCES[ANOTHER])
+        await line.said("Yes?")
+        await line.caller.hears_nothing()
+        await line.caller.say(BYE)
+        over = await line.until(CallEnded)
+        assert (over.ended_by, over.cause) == (EndedBy.AI, "AGENT_ENDED")
+        assert [text for _, text in await line.conversation()].count("Goodbye then.") == 2
+        assert not await line.unfinished()
+
+
 async def test_when_the_model_provider_fails_for_good_the_call_goes_to_a_human(world: World) -> None:
     world.provider.fatal = True
     async with world.a_call(greeted=False) as line:

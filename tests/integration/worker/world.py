@@ -61,7 +61,7 @@ def brain(instructions: str, about: str) -> tuple[Turn, ...]:
         ("human left", (Say("I am back.", 0.5),)),
         ("tool: Invoice 1042: 89.90", (Say("It is eighty-nine ninety.", 0.5),)),
         ("tool: The call is being put through", (Say("Putting you through.", 0.5),)),
-        ("tool: The call ends now", (Say("Goodbye then.", 0.5),)),
+        ("tool: The call ends now", (Say("Goodbye then.", 1.5),)),
         (SENTENCES[INVOICE], (Call("hand_over_to_billing", {"reason": "an invoice"}),)),
         (
             SENTENCES[BOTH],

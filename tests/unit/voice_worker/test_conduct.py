@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -449,13 +450,32 @@ async def test_the_agent_may_end_the_call_but_not_over_a_transfer() -> None:
     stage = Stage()
     async with conducting(stage) as (conductor, _):
         asked = await request(stage, conductor)
-        conductor.signal(GoodbyeAsked())
+        conductor.signal(GoodbyeAsked(at=START))
         await tell(stage, TransferCancelled(transfer_id=asked.transfer_id, cause="withdrawn"))
         await wait_until(lambda: conductor.state.phase is Phase.AI)
-        conductor.signal(GoodbyeAsked())
+        conductor.signal(GoodbyeAsked(at=START))
     over = (await stage.log.read(CALL))[-1].data
     assert isinstance(over, CallEnded)
     assert over.ended_by is EndedBy.AI
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [("Wait, one more thing", True), ("", False)])
+async def test_a_caller_who_has_something_to_add_is_not_hung_up_on(words: str, goes_on: bool) -> None:
+    stage = Stage()
+    async with conducting(stage) as (conductor, _):
+        addition = Sentence(stage.studio.voices[0].source, "a", (1, 2), words)
+        conductor.state.ending = True
+        conductor.desk.hear(addition.start)
+        conductor.signal(GoodbyeAsked(at=START))
+        for fact in (addition.end, addition.text):
+            conductor.desk.hear(fact)
+        if goes_on:
+            await wait_until(lambda: not conductor.state.ending, what="the goodbye is void")
+            conductor.signal(GoodbyeAsked(at=START + timedelta(seconds=2)))
+    over = (await stage.log.read(CALL))[-1].data
+    assert isinstance(over, CallEnded)
+    assert over.ended_by is EndedBy.AI
+    assert await texts(stage) == ([words] if goes_on else [])
 
 
 async def test_a_room_that_is_taken_away_ends_the_call() -> None:

@@ -93,7 +93,11 @@ class RealtimeVoice:
         session = AgentSession[SessionState](
             llm=self._model,
             vad=None,
-            turn_handling={"turn_detection": "realtime_llm"},
+            # What the caller says over a sentence that may not be interrupted is said all the same.
+            turn_handling={
+                "turn_detection": "realtime_llm",
+                "interruption": {"discard_audio_if_uninterruptible": False},
+            },
             userdata=self._desk.state,
             max_tool_steps=5,
             user_away_timeout=None,

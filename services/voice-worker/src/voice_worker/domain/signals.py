@@ -53,6 +53,9 @@ class VoiceLost:
 class GoodbyeAsked:
     """The agent has decided that the call is over and has said its last words."""
 
+    #: When it decided.
+    at: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class OwnershipLost:

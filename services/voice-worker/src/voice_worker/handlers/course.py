@@ -112,7 +112,7 @@ class Course:
             case VoiceLost():
                 return self._voice_lost(signal)
             case GoodbyeAsked():
-                return self._end_if(Phase.AI, EndedBy.AI, "AGENT_ENDED")
+                return self._after_goodbye(signal)
             case Stranded():
                 return self._end_if(Phase.STRANDED, EndedBy.SYSTEM, MODEL_UNAVAILABLE)
             case OwnershipLost():
@@ -188,6 +188,16 @@ class Course:
                 await self._ending.end(EndedBy.SYSTEM, MODEL_UNAVAILABLE, self._clock.now())
                 return
         asyncio.get_running_loop().call_later(self._limits.stranded_s, self._signal, Stranded())
+
+    async def _after_goodbye(self, asked: GoodbyeAsked) -> None:
+        """Hang up, unless the caller has something to add: "wait, one more thing" is not to be hung up on."""
+        if self._state.phase is not Phase.AI:
+            return
+        if await self._floor.customer_spoke_since(asked.at, self._ending.customer_gone):
+            log.info("call.goes_on_after_goodbye")
+            self._state.ending = False
+            return
+        await self._end_if(Phase.AI, EndedBy.AI, "AGENT_ENDED")
 
     async def _end_if(self, phase: Phase, by: EndedBy, cause: str) -> None:
         if self._state.phase is phase:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from call_events.catalogue import LegJoined, LegLeft, Role, Speaker, UsageRecorded
 from call_events.envelope import EventData
@@ -125,6 +126,15 @@ class Floor:
         await self.stop_listening(customer)
         self._speech.closed(ear.source, at=self._clock.now(), others_since=self._voice_since)
         self._speech.release(voice.source, instead_of=ear.source)
+
+    async def customer_spoke_since(self, at: datetime, gone: asyncio.Event) -> bool:
+        """Whether the customer has said something that began after ``at``; one who is just speaking is heard out."""
+        if (voice := self._voice) is None:
+            return False
+        await self._speech.settled(
+            voice.source, running=self._limits.seam_speech_s, text=self._limits.text_s, leave=gone
+        )
+        return self._speech.heard_since(at)
 
     async def last_words(self, gone: asyncio.Event) -> None:
         """The call ends: take what recognisers still owe, for a bounded time, and close everything."""

@@ -56,6 +56,12 @@ class Speech:
         """Utterances that this recogniser still owes."""
         return self._ledger.waiting(source)
 
+    def heard_since(self, at: datetime) -> bool:
+        """Whether a person has begun after ``at`` to say something that was understood or is still open."""
+        understood = (said.started_at for said in self._said if said.speaker.role is not Role.AI)
+        open_still = (one.started_at for one in self._ledger.open.values() if not one.ai)
+        return any(began > at for began in (*understood, *open_still))
+
     def hear(self, fact: Fact) -> None:
         """Take a fact in. Never blocks."""
         source = getattr(fact, "source", None)

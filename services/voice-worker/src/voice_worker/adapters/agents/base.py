@@ -11,6 +11,7 @@ Facts of livekit-agents 1.8.9 this module is built on:
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from livekit import rtc
@@ -168,11 +169,14 @@ class CallAgent(Agent):
             hold_the_floor(context)
             if not self.desk.state.ending:
                 self.desk.state.ending = True
-                goodbye = GoodbyeAsked()
+                goodbye = GoodbyeAsked(at=datetime.now(UTC))
                 # The handle is done when the goodbye that follows this tool has been heard.
                 context.speech_handle.add_done_callback(lambda _: self.desk.signal(goodbye))
                 asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.desk.signal, goodbye)
-            return "The call ends now. Thank the caller and say goodbye in one short sentence."
+            return (
+                "The call ends now. Thank the caller and say goodbye in one short sentence. If they say something more "
+                "meanwhile, the call goes on."
+            )
 
         tools: list[FunctionTool[..., Any]] = [
             function_tool(
