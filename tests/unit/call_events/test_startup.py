@@ -10,6 +10,7 @@ import pytest
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from call_events import metrics
 from call_events.errors import BadSetting, LogUnavailable
 from call_events.service import CannotReach, HealthServer, load_settings, run_service
 
@@ -90,6 +91,37 @@ def test_a_prefixed_variable_is_named_in_full(
     assert capsys.readouterr().err.startswith("CCM_BRIDGE_HTTP_PORT: ")
 
 
+class Several(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True)
+
+    human_ids: dict[str, str] = Field(default_factory=dict, description='write e.g. {"Maria": "5eed"}')
+    numbers: list[int] = Field(default=[], validation_alias="NUMBERS")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        (
+            "CCM_BRIDGE_HUMAN_IDS",
+            "{bad",
+            "CCM_BRIDGE_HUMAN_IDS: is not JSON (Expecting property name enclosed in double quotes, character 2); "
+            'write e.g. {"Maria": "5eed"}\n',
+        ),
+        ("NUMBERS", "49-171", "NUMBERS: is not JSON (Extra data, character 3); write the value as JSON\n"),
+    ],
+)
+def test_what_cannot_be_taken_apart_is_told_like_any_bad_setting(
+    variable: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pydantic-settings tells only its own name of the field, before any validator of ours is asked."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SystemExit) as stopped:
+        load_settings(Several)
+
+    assert (stopped.value.code, capsys.readouterr().err) == (2, line)
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -137,6 +169,6 @@ async def test_health_tells_the_truth_and_metrics_are_served() -> None:
         async with client.get(f"{base}/health") as answer:
             assert (answer.status, (await answer.json())["status"]) == (503, "failing")
         async with client.get(f"{base}/metrics") as answer:
-            assert "cc_eventlog_appends_total" in await answer.text()
+            assert metrics.APPENDS.describe()[0].name in await answer.text()
         with pytest.raises(BadSetting, match="HTTP_PORT"):
             await HealthServer("127.0.0.1", server.port, lambda: checks).start()

@@ -30,7 +30,7 @@ class OurMistake(CallEventsError):
 
 
 class BadCallId(OurMistake):
-    """A call id must be 1 to 128 letters, digits or ``_ . : + @ -`` and begin with a letter or digit."""
+    """A call id must be 1 to 128 letters, digits or any of _ . : + @ - and begin with a letter or digit."""
 
 
 class BadEvent(OurMistake):

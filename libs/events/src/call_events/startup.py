@@ -7,6 +7,7 @@ mend.
 
 import asyncio
 import gc
+import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -50,7 +51,9 @@ def load_settings(settings: type[S], *, name: str | None = None) -> S:
     except ValidationError as error:
         first, *others = error.errors(include_url=False, include_input=False)
         complain(f"{_explain(settings, first)}{_also(settings, others)}", name=name)
-    except (SettingsError, BadSetting) as error:
+    except SettingsError as error:
+        complain(_unreadable(settings, error), name=name)
+    except BadSetting as error:
         complain(str(error), name=name)
     raise SystemExit(EXIT_BAD_SETTING)
 
@@ -126,6 +129,20 @@ def _explain(settings: type[BaseSettings], error: Any) -> str:
     what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
     mend = f"; {field.description}" if field is not None and field.description else "; set it in the environment"
     return f"{variable} {what}{mend}" if what == "is missing" else f"{variable}: {what}{mend}"
+
+
+def _unreadable(settings: type[BaseSettings], error: SettingsError) -> str:
+    """What pydantic-settings says about a variable whose text it cannot take apart: the field's name in quotes, no more.
+
+    A field of several values is read from JSON before anything is validated. The text itself is not repeated.
+    """
+    name = next((name for name in settings.model_fields if f'"{name}"' in str(error)), None)
+    if name is None:
+        return f"the environment cannot be read: {error}; correct it"
+    cause = error.__cause__
+    place = f" ({cause.msg}, character {cause.pos + 1})" if isinstance(cause, json.JSONDecodeError) else ""
+    mend = settings.model_fields[name].description or "write the value as JSON"
+    return f"{_variables(settings, name)[0]}: is not JSON{place}; {mend}"
 
 
 def _also(settings: type[BaseSettings], errors: Sequence[Any]) -> str:
