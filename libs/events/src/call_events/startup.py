@@ -126,13 +126,22 @@ def _explain(settings: type[BaseSettings], error: Any) -> str:
     name = _field(settings, error)
     field = settings.model_fields[name] if name else None
     variable = _variable(settings, error)
-    what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    what = _what(error)
     mend = f"; {field.description}" if field is not None and field.description else "; set it in the environment"
     return f"{variable} {what}{mend}" if what == "is missing" else f"{variable}: {what}{mend}"
 
 
+def _what(error: Any) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "too_short" and error["ctx"]["field_type"] == "Value":  # a secret, which pydantic cannot name
+        least = error["ctx"]["min_length"]
+        return f"needs at least {least} character{'' if least == 1 else 's'}"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 def _unreadable(settings: type[BaseSettings], error: SettingsError) -> str:
-    """What pydantic-settings says about a variable whose text it cannot take apart: the field's name in quotes, no more.
+    """About a variable whose text cannot be taken apart; pydantic-settings names only the field, in quotes.
 
     A field of several values is read from JSON before anything is validated. The text itself is not repeated.
     """
