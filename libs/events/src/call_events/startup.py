@@ -8,6 +8,7 @@ mend.
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -30,6 +31,8 @@ EXIT_CANNOT_REACH = 3
 
 #: Of the three generations; Python's are 700, 10, 10.
 _GC_THRESHOLDS = (20_000, 20, 50)
+#: Input, output, errors: 0, 1, 2.
+_LAST_STANDARD_STREAM = 2
 
 
 class CannotReach(CallEventsError):
@@ -66,6 +69,7 @@ def run_service(name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, N
     """
     code = 0
     _settle_memory()
+    _fill_standard_streams()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_until_stopped(main))
@@ -90,6 +94,16 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def _fill_standard_streams() -> None:
+    """Open on /dev/null whichever of the three the one who started us has closed.
+
+    A socket would get its number else, and uvloop ends the process when it closes one of these three.
+    """
+    while (free := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_STREAM:
+        os.set_inheritable(free, True)
+    os.close(free)
 
 
 def complain(text: str, *, name: str | None = None) -> None:
