@@ -112,23 +112,25 @@ def test_a_secret_that_is_too_short_is_told_in_characters_and_not_repeated(
 class Several(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True)
 
-    human_ids: dict[str, str] = Field(default_factory=dict, description="m")
+    human_ids: dict[str, str] = Field(default_factory=dict)
     numbers: list[int] = Field(default=[], validation_alias="NUMBERS")
+    names: tuple[str, ...] = Field(default=(), description="name some")
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "line"),
+    ("variable", "value", "told"),
     [
         (
             "CCM_BRIDGE_HUMAN_IDS",
-            "{bad",
-            "CCM_BRIDGE_HUMAN_IDS: is not JSON (Expecting property name enclosed in double quotes, character 2); m\n",
+            "{",
+            '(Expecting property name enclosed in double quotes, character 2); write it as in {"name": "value"}',
         ),
-        ("NUMBERS", "49-171", "NUMBERS: is not JSON (Extra data, character 3); write the value as JSON\n"),
+        ("NUMBERS", "49-171", '(Extra data, character 3); write it as in ["value", "value"]'),
+        ("CCM_BRIDGE_NAMES", "Ann", "(Expecting value, character 1); name some"),
     ],
 )
 def test_what_cannot_be_taken_apart_is_told_like_any_bad_setting(
-    variable: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """pydantic-settings tells only its own name of the field, before any validator of ours is asked."""
     monkeypatch.setenv(variable, value)
@@ -136,7 +138,7 @@ def test_what_cannot_be_taken_apart_is_told_like_any_bad_setting(
     with pytest.raises(SystemExit) as stopped:
         load_settings(Several)
 
-    assert (stopped.value.code, capsys.readouterr().err) == (2, line)
+    assert (stopped.value.code, capsys.readouterr().err) == (2, f"{variable}: is not JSON {told}\n")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import structlog
 import uvloop
@@ -164,7 +164,9 @@ def _unreadable(settings: type[BaseSettings], error: SettingsError) -> str:
         return f"the environment cannot be read: {error}; correct it"
     cause = error.__cause__
     place = f" ({cause.msg}, character {cause.pos + 1})" if isinstance(cause, json.JSONDecodeError) else ""
-    mend = settings.model_fields[name].description or "write the value as JSON"
+    field = settings.model_fields[name]
+    example = '{"name": "value"}' if get_origin(field.annotation) is dict else '["value", "value"]'
+    mend = field.description or f"write it as in {example}"
     return f"{_variables(settings, name)[0]}: is not JSON{place}; {mend}"
 
 

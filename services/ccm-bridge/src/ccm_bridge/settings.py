@@ -73,10 +73,7 @@ class Settings(BaseSettings):
         "telephone agents",
     )
     #: JSON object that gives people their own sender ids: the `human_name` of destinations.yaml → Keycloak user id.
-    human_ids: dict[str, str] = Field(
-        default_factory=dict,
-        description='write a JSON object of names and Keycloak user ids, e.g. {"Maria Weber": "5eed0000-…"}',
-    )
+    human_ids: dict[str, str] = Field(default_factory=dict)
     #: In whose name notes are posted that no agent says.
     system_name: str = Field(default="System", min_length=1)
 
