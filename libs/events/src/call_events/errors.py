@@ -12,6 +12,7 @@
     │   ├── TailMoved              somebody else appended first (optimistic concurrency)
     │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
     └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
+        └── LogInUse               another process keeps a server on this embedded log
 
 Whether to try again is data (`retry`); who tries, and how often, is the caller's policy.
 """
@@ -69,3 +70,7 @@ class LogUnavailable(CallEventsError):
     """Redis cannot be reached, or answers that it cannot serve now."""
 
     retry: ClassVar[bool] = True
+
+
+class LogInUse(LogUnavailable):
+    """Another process keeps a server on this directory; two must not write one append-only file."""

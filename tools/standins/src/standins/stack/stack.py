@@ -9,7 +9,6 @@
 | CCM_URL | the CCM stand-in |
 """
 
-import fcntl
 import os
 import secrets
 import sys
@@ -22,6 +21,7 @@ from typing import Self
 
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
+from call_events.errors import LogInUse
 from call_events.redis_log import RedisEventLog
 from standins.ccm import CcmStandIn
 from standins.exchange import Exchange
@@ -128,10 +128,12 @@ class Stack:
             self.parts.append(("event log", "the server at REDIS_URL"))
         else:
             directory = self._options.log_directory
-            if directory is not None and not self._lock(directory):
+            try:
+                server = await self._stack.enter_async_context(EmbeddedRedis(directory))
+            except LogInUse:
                 self._say(f"{directory} is in use by another run; this one keeps its log in {self.directory / 'log'}")
                 directory = self.directory / "log"
-            server = await self._stack.enter_async_context(EmbeddedRedis(directory))
+                server = await self._stack.enter_async_context(EmbeddedRedis(directory))
             self.redis_url = server.url
             self.parts.append(("event log", "real Valkey (embedded)"))
             if directory is not None:
@@ -139,17 +141,6 @@ class Stack:
         redis = connect(self.redis_url)
         self._stack.push_async_callback(redis.aclose)
         self.log = RedisEventLog(redis)
-
-    def _lock(self, directory: Path) -> bool:
-        """Two servers must not write one append-only file. The lock ends with this process, however it ends."""
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
-        self._stack.callback(lock.close)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _leave_address(self, path: Path, url: str) -> None:
         """So that the command line finds the running server instead of opening its directory a second time."""
