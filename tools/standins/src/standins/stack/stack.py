@@ -29,6 +29,7 @@ from standins.media import Media, provision
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
+from standins.stack.named import check_livekit, check_model, model_url
 from standins.stack.services import ALL, CCM_SENDERS, Program, Service
 
 #: Of this checkout: the stand-ins are never installed without it.
@@ -105,6 +106,9 @@ class Stack:
         await self._stack.aclose()
 
     async def _start(self) -> None:
+        await check_model(self._environment)
+        if self._options.media:
+            await check_livekit(self._environment)
         await self._start_log()
         if self._options.media:
             await self._start_media()
@@ -185,10 +189,8 @@ class Stack:
         self.parts.append(("telephones", "real SIP phones (pjsua2) through real livekit-sip"))
 
     async def _start_model(self) -> None:
-        given = self._environment.get("OPENAI_BASE_URL") or (
-            "https://api.openai.com/v1" if self._environment.get("OPENAI_API_KEY") else ""
-        )
-        if given:
+        given = model_url(self._environment)
+        if given is not None:
             self.model_url = given
             self.parts.append(("model and speech-to-text", "the one at OPENAI_BASE_URL"))
             return
@@ -216,7 +218,7 @@ class Stack:
     @property
     def model_is_standin(self) -> bool:
         """Whether the words of the AI are known beforehand."""
-        return not (self._environment.get("OPENAI_BASE_URL") or self._environment.get("OPENAI_API_KEY"))
+        return model_url(self._environment) is None
 
     async def start_service(self, program: Program) -> Service:
         """Start one of Callweave's services (again); the caller waits for ``ready()``."""
