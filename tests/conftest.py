@@ -1,11 +1,13 @@
 """Fixtures every test may use: a real Redis, a clean environment, a watch over blocking calls."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 from redis.asyncio import Redis
 
@@ -35,6 +37,17 @@ def product_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):  # noqa: TID251 - to strip it
         if name.startswith(_OURS) or name in _SHARED:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """For tests that set up logging as a process does at its start, once."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -66,13 +66,40 @@ def _command(pid: int) -> str:
 
 
 async def test_without_a_media_server_the_call_is_played_in_text_and_said_to_be(tmp_path: Path) -> None:
-    async with demo(tmp_path, CI="", LIVEKIT_SERVER_BIN="/nowhere/livekit-server") as process:
+    nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "LIVEKIT_SERVER_BIN": ""}
+    async with demo(tmp_path, CI="", **nothing) as process:
         async with asyncio.timeout(START_DEADLINE_S):
             assert await process.wait() == 0, (tmp_path / "output").read_text()
     output = (tmp_path / "output").read_text()
     assert "NOT REAL in this run: no livekit-server" in output
     assert "promises held" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        ((), {"LIVEKIT_SERVER_BIN": "/nowhere/livekit-server"}, "LIVEKIT_SERVER_BIN names /nowhere/livekit-server"),
+        ((), {"LIVEKIT_URL": "ws://127.0.0.1:1"}, "LIVEKIT_URL is set without LIVEKIT_API_KEY and LIVEKIT_API_SECRET"),
+        (
+            (),
+            {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32},
+            "LIVEKIT_URL: nothing answers at ws://127.0.0.1:1",
+        ),
+        (("--text",), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "OPENAI_BASE_URL: nothing answers at"),
+    ],
+)
+async def test_what_was_named_and_cannot_be_used_ends_the_demo_soon_with_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], told: str
+) -> None:
+    """Less than what was asked for would look like success; a stand-in's address or a traceback says nothing."""
+    async with demo(tmp_path, *arguments, CI="", **environment) as process:
+        async with asyncio.timeout(30):
+            assert await process.wait() == 1
+    lines = (tmp_path / "output").read_text().splitlines()
+    (complaint,) = [line for line in lines if line.startswith("demo: ")]
+    assert complaint.startswith(f"demo: {told}")
+    assert lines[-1] == complaint
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

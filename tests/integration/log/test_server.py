@@ -18,7 +18,7 @@ import voice_worker.settings
 from call_events import keys
 from call_events.connection import RedisUrl, check_server, connect, shown
 from call_events.embedded import EmbeddedRedis
-from call_events.errors import BadSetting, LogUnavailable
+from call_events.errors import BadSetting, LogInUse, LogUnavailable
 from call_events.redis_log import RedisEventLog
 from call_events.testing import started
 from support.waiting import wait_until
@@ -164,6 +164,20 @@ async def test_the_embedded_server_keeps_what_it_was_given_when_it_has_a_directo
         await server.start()
         async with connect(server.url) as redis:
             assert await redis.get("kept") == b"yes"
+
+
+async def test_a_directory_has_one_server_at_a_time(tmp_path: Path) -> None:
+    """Two that append to one file would leave a log that none can read; who was killed has left it free."""
+    first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
+    async with first:
+        with pytest.raises(LogInUse, match=str(tmp_path)):
+            await second.start()
+        await first.kill()
+        with pytest.raises(LogInUse):
+            await second.start()
+        await first.start()
+    async with second:
+        assert second.pid
 
 
 _PARENT = """

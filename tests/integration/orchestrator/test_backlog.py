@@ -53,7 +53,7 @@ async def test_a_backlog_of_more_calls_than_slots_is_served_at_once(redis_url: s
             "REDIS_URL": redis_url,
             "LIVEKIT_URL": "ws://127.0.0.1:9",
             "LIVEKIT_API_KEY": "key",
-            "LIVEKIT_API_SECRET": "secret",
+            "LIVEKIT_API_SECRET": "secret" * 6,
             "stop_grace_s": 0,
         }
     )

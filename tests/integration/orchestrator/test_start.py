@@ -61,6 +61,7 @@ def environment(tmp_path: Path, redis_url: str) -> dict[str, str]:
         ({"REDIS_URL": ""}, 2, "REDIS_URL", "redis://127.0.0.1:6379/0"),
         ({"LIVEKIT_URL": "127.0.0.1:7880"}, 2, "LIVEKIT_URL", "ws://127.0.0.1:7880"),
         ({"LIVEKIT_API_SECRET": ""}, 2, "LIVEKIT_API_SECRET", "LIVEKIT_API_KEY"),
+        ({"LIVEKIT_API_SECRET": "short"}, 2, "LIVEKIT_API_SECRET: needs at least 32 characters", "generate-keys"),
         ({"TRANSFER_ORCHESTRATOR_POLL_MS": "0"}, 2, "TRANSFER_ORCHESTRATOR_POLL_MS", "20 to 5000"),
         (
             {"TRANSFER_ORCHESTRATOR_DESTINATIONS": "/nowhere.yaml"},

@@ -43,6 +43,7 @@ async def start(environment: Mapping[str, str], *arguments: str) -> tuple[int, l
         ),
         ({"OPENAI_API_KEY": None}, 2, "OPENAI_API_KEY is missing; set it to the model provider's key"),
         ({"LIVEKIT_URL": "nonsense"}, 2, "LIVEKIT_URL: "),
+        ({"LIVEKIT_API_SECRET": "short"}, 2, "LIVEKIT_API_SECRET: needs at least 32 characters; set it to the secret"),
         ({"LIVEKIT_API_SECRET": "x" * 40}, 2, "LIVEKIT_API_KEY, LIVEKIT_API_SECRET: livekit-server at"),
         ({"VOICE_WORKER_BOOK": "nowhere:Book"}, 2, "VOICE_WORKER_BOOK: nowhere:Book cannot be used"),
         ({"VOICE_WORKER_BOOK": "decimal:Decimal"}, 2, "VOICE_WORKER_BOOK: decimal:Decimal lacks"),

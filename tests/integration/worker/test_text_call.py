@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -103,10 +105,11 @@ class TextCall:
 
 
 @asynccontextmanager
-async def a_text_call() -> AsyncIterator[TextCall]:
+async def a_text_call(stdin: int | BinaryIO = asyncio.subprocess.PIPE, *before: str) -> AsyncIterator[TextCall]:
+    """``before`` stands in front of the worker's command line."""
     async with EmbeddedRedis() as redis, RealtimeStandIn() as model, connect(redis.url) as client:
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "voice_worker", "--simulate", CALL),
+            *(*before, sys.executable, "-m", "voice_worker", "--simulate", CALL),
             env={
                 "PATH": os.environ["PATH"],  # noqa: TID251 - handed on
                 "REDIS_URL": redis.url,
@@ -117,7 +120,7 @@ async def a_text_call() -> AsyncIterator[TextCall]:
                 "OPENAI_API_KEY": "test",
                 "VOICE_WORKER_PROFILES_DIR": str(ROOT / "profiles"),
             },
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
         )
         try:
             yield TextCall(RedisEventLog(client), worker)
@@ -192,3 +195,58 @@ async def test_a_typed_call_whose_caller_leaves_while_the_phone_rings_has_one_ou
         await call.until(CallEnded)
         types = [event.type for event in await call.events()]
     assert types[-2:] == ["transfer.cancelled.v1", "call.ended.v1"]
+
+
+async def types_of_the_call(call: TextCall) -> list[str]:
+    await call.until(CallEnded, within_s=60)
+    return [event.type for event in await call.events()]
+
+
+async def test_lines_that_come_before_anybody_hears_them_are_not_lost() -> None:
+    async with a_text_call() as call:
+        assert call.worker.stdin is not None
+        await call.types("customer", "customer.ask_invoice")
+        call.worker.stdin.write(b"customer And a last word without an end")
+        call.worker.stdin.close()
+        await call.until(CallEnded, within_s=60)
+        said = [one.data for one in await call.events() if isinstance(one.data, UtteranceCompleted)]
+        left = [one.data.reason for one in await call.events() if isinstance(one.data, LegLeft)]
+    assert [one.text for one in said if one.speaker.role is Role.CUSTOMER] == [
+        BOOK["customer.ask_invoice"].text,
+        "And a last word without an end",
+    ]
+    assert left[0] == "CLIENT_INITIATED"
+
+
+async def test_lines_may_come_from_a_file(tmp_path: Path) -> None:
+    """An event loop cannot watch a file: uvloop ended the process with SIGABRT."""
+    script = tmp_path / "lines"
+    script.write_text(f"customer {BOOK['customer.ask_person'].text}\n\ncustomer leaves\n")
+    with script.open("rb") as lines:
+        async with a_text_call(lines) as call:
+            types = await types_of_the_call(call)
+    assert "utterance.completed.v1" in types
+    assert types[-1] == "call.ended.v1"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_without_any_lines_the_customer_leaves_at_once(closed: bool) -> None:
+    before = ("bash", "-c", 'exec "$@" <&-', "bash") if closed else ()
+    async with a_text_call(asyncio.subprocess.DEVNULL, *before) as call:
+        types = await types_of_the_call(call)
+    assert types[-1] == "call.ended.v1"
+
+
+@pytest.mark.parametrize("call", ["bad id/!", ""])
+async def test_a_bad_call_id_is_one_line_and_no_call(call: str) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "voice_worker", "--simulate", call),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        answer, complaint = await worker.communicate()
+    (line,) = complaint.decode().splitlines()
+    assert (worker.returncode, answer) == (2, b"")
+    assert line.startswith("voice-worker: --simulate: A call id must be")

@@ -8,8 +8,8 @@ import pytest
 from call_events import keys
 from call_events.catalogue import Speaker
 from call_events.claims import Held, read_receipt, receipt_args
-from call_events.errors import BadProgress, LogUnavailable
-from call_events.ids import CallId, new_event_id
+from call_events.errors import BadCallId, BadProgress, LogUnavailable
+from call_events.ids import CallId, call_id, new_event_id
 from call_events.options import ConsumerOptions
 from call_events.ports import Progress, Receipt
 from call_events.retrying import check, may_pass, pause_s
@@ -41,6 +41,18 @@ def test_event_ids_are_random_uuids() -> None:
     assert len(set(ids)) == 1000
     assert {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
     assert {str(one)[19] for one in ids} == set("89ab")
+
+
+@pytest.mark.parametrize("text", ["", "a call", "{1}", "../1", "x" * 129])
+def test_a_bad_call_id_is_told_in_words_that_people_read(text: str) -> None:
+    """The text itself is foreign and is not repeated; marks of the documentation are none of theirs."""
+    with pytest.raises(BadCallId) as refused:
+        call_id(text)
+
+    assert str(refused.value) == (
+        "A call id must be 1 to 128 letters, digits or any of _ . : + @ - and begin with a letter or digit. "
+        f"This one has {len(text)} characters."
+    )
 
 
 @pytest.mark.parametrize("through", [0, 4])

@@ -7,9 +7,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from call_events import metrics
 from call_events.errors import BadSetting, LogUnavailable
 from call_events.service import CannotReach, HealthServer, load_settings, run_service
 
@@ -90,6 +91,56 @@ def test_a_prefixed_variable_is_named_in_full(
     assert capsys.readouterr().err.startswith("CCM_BRIDGE_HTTP_PORT: ")
 
 
+class Secretive(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True)
+
+    api_secret: SecretStr = Field(validation_alias="API_SECRET", min_length=32, description="make a longer one")
+
+
+def test_a_secret_that_is_too_short_is_told_in_characters_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pydantic counts the "items" of a "value", as it does for any list."""
+    monkeypatch.setenv("API_SECRET", "guessable")
+
+    with pytest.raises(SystemExit):
+        load_settings(Secretive)
+
+    assert capsys.readouterr().err == "API_SECRET: needs at least 32 characters; make a longer one\n"
+
+
+class Several(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CCM_BRIDGE_", frozen=True)
+
+    human_ids: dict[str, str] = Field(default_factory=dict)
+    numbers: list[int] = Field(default=[], validation_alias="NUMBERS")
+    names: tuple[str, ...] = Field(default=(), description="name some")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "CCM_BRIDGE_HUMAN_IDS",
+            "{",
+            '(Expecting property name enclosed in double quotes, character 2); write it as in {"name": "value"}',
+        ),
+        ("NUMBERS", "49-171", '(Extra data, character 3); write it as in ["value", "value"]'),
+        ("CCM_BRIDGE_NAMES", "Ann", "(Expecting value, character 1); name some"),
+    ],
+)
+def test_what_cannot_be_taken_apart_is_told_like_any_bad_setting(
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pydantic-settings tells only its own name of the field, before any validator of ours is asked."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SystemExit) as stopped:
+        load_settings(Several)
+
+    assert (stopped.value.code, capsys.readouterr().err) == (2, f"{variable}: is not JSON {told}\n")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -137,6 +188,6 @@ async def test_health_tells_the_truth_and_metrics_are_served() -> None:
         async with client.get(f"{base}/health") as answer:
             assert (answer.status, (await answer.json())["status"]) == (503, "failing")
         async with client.get(f"{base}/metrics") as answer:
-            assert "cc_eventlog_appends_total" in await answer.text()
+            assert next(iter(metrics.APPENDS.describe())).name in await answer.text()
         with pytest.raises(BadSetting, match="HTTP_PORT"):
             await HealthServer("127.0.0.1", server.port, lambda: checks).start()

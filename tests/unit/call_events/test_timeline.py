@@ -8,7 +8,7 @@ from call_events.ids import CallId, EventId
 from call_events.ports import AnyEvent
 from call_events.registry import UnknownData
 from call_events.testing import START
-from call_events.timeline import timeline
+from call_events.timeline import agent_names, line_of, timeline
 
 CUSTOMER = c.Speaker(role=c.Role.CUSTOMER, name="Customer", identity="sip_1")
 AI = c.Speaker(role=c.Role.AI, name="Billing AI", identity="agent-1", agent="billing")
@@ -67,6 +67,63 @@ def test_speech_without_text_says_why() -> None:
 def test_an_event_of_a_newer_release_is_shown_and_not_hidden() -> None:
     lines = timeline(call_of(UnknownData(wire_type="call.teleported.v1", raw={})))
     assert [(line.kind, line.text) for line in lines] == [("other", "call.teleported.v1 (not known to this release)")]
+
+
+HANDED_OFF = c.AgentHandedOff(
+    from_agent="generic", from_name="Generic AI", to_agent="billing", to_name="Billing AI", reason="r", context_items=3
+)
+TOOL = c.ToolCalled(
+    agent="billing", tool_call_id="t", name="find_invoice", arguments={"number": "1042"}, outcome="ok", duration_ms=4
+)
+
+
+def test_a_tool_is_told_under_the_name_that_people_know_the_agent_by() -> None:
+    events = call_of(HANDED_OFF, TOOL)
+    assert [line.who for line in timeline(events)] == ["Generic AI", "Billing AI"]
+    assert line_of(events[1], START, agent_names(events[:1])).who == "Billing AI"
+    assert line_of(events[1], START).who == "billing", "the name was never told"
+
+
+def test_why_a_tool_failed_is_told_without_being_asked() -> None:
+    failed = TOOL.model_copy(update={"outcome": "refused", "detail": "there is no such invoice"})
+    assert [line.text for line in timeline(call_of(failed))] == [
+        "tool find_invoice → refused (there is no such invoice) in 4 ms"
+    ]
+
+
+def test_everything_shows_arguments_summary_and_evidence() -> None:
+    request = c.TransferRequested(
+        transfer_id="t", destination="desk", reason="asked", summary="Charged twice.", agent="billing"
+    )
+    attempt = c.TransferAttemptFailed(
+        transfer_id="t", attempt=1, dial_id="d", target="maria", outcome=c.DialOutcome.BUSY, evidence="486 Busy Here"
+    )
+    unknown = UnknownData(wire_type="call.teleported.v1", raw={"to": "Mars"})
+    events = call_of(TOOL, request, attempt, unknown)
+    story = [line.text for line in timeline(events)]
+    whole = [line.text for line in timeline(events, everything=True)]
+    assert [more.removeprefix(text) for text, more in zip(story, whole, strict=True)] == [
+        '; arguments {"number":"1042"}',
+        "; warm; for the human: “Charged twice.”",
+        "; seen: 486 Busy Here",
+        '; {"to":"Mars"}',
+    ]
+
+
+def test_what_was_said_cannot_act_on_the_terminal_or_forge_a_line() -> None:
+    """A caller's words, a customer's number and an agent's reason come from outside."""
+    forged = "well\x1b[2J\n  64  call ended"
+    ai = AI.model_copy(update={"name": forged})
+    events = call_of(
+        started("u1", ai),
+        completed("u1", ai, forged),
+        TOOL.model_copy(update={"arguments": {"said": forged}, "detail": forged}),
+        c.TransferRequested(transfer_id="t", destination="desk", reason=forged, summary=forged, agent="b"),
+    )
+    lines = timeline(events) + timeline(events, everything=True) + [line_of(event, START) for event in events]
+    for line in lines:
+        assert (line.who + line.text).isprintable()
+    assert lines[0].text == "“well␛[2J␊  64  call ended”"
 
 
 def test_every_event_of_the_catalogue_has_its_words() -> None:

@@ -86,6 +86,30 @@ class Admin:
         letters = [_dead_letter(group, entry) for shard in shards for entry in shard]
         return sorted(letters, key=lambda letter: letter.at, reverse=True)[:limit]
 
+    async def set_aside(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Of the newest dead letters those that still count, newest first.
+
+        These are calls that are parked now, each once, and every refused message: nobody can take a refusal back.
+        """
+        letters = await self.dead_letters(group, limit=limit)
+        calls = list(dict.fromkeys(letter.call for letter in letters if letter.kind == "parked"))
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for call in calls:
+                    pipe.hexists(keys.group_keys(group, call).state, "parked")
+                parked: Any = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        waiting = {call for call, is_parked in zip(calls, parked, strict=True) if is_parked}
+        kept: list[DeadLetter] = []
+        for letter in letters:
+            if letter.kind == "refused":
+                kept.append(letter)
+            elif letter.call in waiting:
+                waiting.remove(letter.call)
+                kept.append(letter)
+        return kept
+
     async def receipts(self, group: str, call: CallId) -> Sequence[Receipt]:
         """What a group did about a call, oldest first."""
         try:

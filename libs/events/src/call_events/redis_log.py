@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from call_events import keys, metrics
-from call_events.codec import encode, wire_type
+from call_events.codec import as_stored, encode, wire_type
 from call_events.connection import BLOCK_MS, connect
-from call_events.entries import decode_entries, seq_of
+from call_events.entries import Entry, decode_entries, seq_of
 from call_events.errors import CallClosed, CallUnknown, LogUnavailable, StaleOwner, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Appended, Ownership
@@ -100,15 +100,15 @@ class RedisEventLog:
         Raises:
             LogUnavailable: Redis cannot be asked.
         """
-        events: list[AnyEvent] = []
-        while limit is None or len(events) < limit:
-            count = _PAGE if limit is None else min(_PAGE, limit - len(events))
-            page = await self._until_deadline(partial(self._page, call, after, count))
-            events += decode_entries(call, page)
-            if len(page) < count:
-                break
-            after = seq_of(page[-1][0])
-        return events
+        return decode_entries(call, await self._entries(call, after, limit))
+
+    async def stored(self, call: CallId) -> Sequence[dict[str, Any]]:
+        """The call as it stands in the log, see ``codec.as_stored``; empty for an unknown call.
+
+        Raises:
+            LogUnavailable: Redis cannot be asked.
+        """
+        return [as_stored(fields.get(b"e", b""), seq=seq_of(at)) for at, fields in await self._entries(call, 0, None)]
 
     async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
         """See ``ports.EventLog.follow``. Blocks on a connection of its own; while Redis is away it waits for it."""
@@ -154,6 +154,17 @@ class RedisEventLog:
         shards = await self._until_deadline(lambda: self._newest(limit))
         found = sorted(((float(score), call.decode()) for shard in shards for call, score in shard), reverse=True)
         return [CallId(call) for _, call in found[:limit]]
+
+    async def _entries(self, call: CallId, after: int, limit: int | None) -> list[Entry]:
+        entries: list[Entry] = []
+        while limit is None or len(entries) < limit:
+            count = _PAGE if limit is None else min(_PAGE, limit - len(entries))
+            page = await self._until_deadline(partial(self._page, call, after, count))
+            entries += page
+            if len(page) < count:
+                break
+            after = seq_of(page[-1][0])
+        return entries
 
     async def _page(self, call: CallId, after: int, count: int) -> Any:
         return await self._redis.xrange(keys.call_keys(call).stream, f"0-{after + 1}", "+", count=count)

@@ -7,10 +7,12 @@ mend.
 
 import asyncio
 import gc
+import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import structlog
 import uvloop
@@ -29,6 +31,8 @@ EXIT_CANNOT_REACH = 3
 
 #: Of the three generations; Python's are 700, 10, 10.
 _GC_THRESHOLDS = (20_000, 20, 50)
+#: Input, output, errors: 0, 1, 2.
+_LAST_STANDARD_STREAM = 2
 
 
 class CannotReach(CallEventsError):
@@ -50,7 +54,9 @@ def load_settings(settings: type[S], *, name: str | None = None) -> S:
     except ValidationError as error:
         first, *others = error.errors(include_url=False, include_input=False)
         complain(f"{_explain(settings, first)}{_also(settings, others)}", name=name)
-    except (SettingsError, BadSetting) as error:
+    except SettingsError as error:
+        complain(_unreadable(settings, error), name=name)
+    except BadSetting as error:
         complain(str(error), name=name)
     raise SystemExit(EXIT_BAD_SETTING)
 
@@ -63,6 +69,7 @@ def run_service(name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, N
     """
     code = 0
     _settle_memory()
+    _fill_standard_streams()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_until_stopped(main))
@@ -87,6 +94,16 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def _fill_standard_streams() -> None:
+    """Open on /dev/null whichever of the three the one who started us has closed.
+
+    A socket would get its number else, and uvloop ends the process when it closes one of these three.
+    """
+    while (free := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_STREAM:
+        os.set_inheritable(free, True)
+    os.close(free)
 
 
 def complain(text: str, *, name: str | None = None) -> None:
@@ -123,9 +140,34 @@ def _explain(settings: type[BaseSettings], error: Any) -> str:
     name = _field(settings, error)
     field = settings.model_fields[name] if name else None
     variable = _variable(settings, error)
-    what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    what = _what(error)
     mend = f"; {field.description}" if field is not None and field.description else "; set it in the environment"
     return f"{variable} {what}{mend}" if what == "is missing" else f"{variable}: {what}{mend}"
+
+
+def _what(error: Any) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "too_short" and error["ctx"]["field_type"] == "Value":  # a secret, which pydantic cannot name
+        least = error["ctx"]["min_length"]
+        return f"needs at least {least} character{'' if least == 1 else 's'}"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _unreadable(settings: type[BaseSettings], error: SettingsError) -> str:
+    """About a variable whose text cannot be taken apart; pydantic-settings names only the field, in quotes.
+
+    A field of several values is read from JSON before anything is validated. The text itself is not repeated.
+    """
+    name = next((name for name in settings.model_fields if f'"{name}"' in str(error)), None)
+    if name is None:
+        return f"the environment cannot be read: {error}; correct it"
+    cause = error.__cause__
+    place = f" ({cause.msg}, character {cause.pos + 1})" if isinstance(cause, json.JSONDecodeError) else ""
+    field = settings.model_fields[name]
+    example = '{"name": "value"}' if get_origin(field.annotation) is dict else '["value", "value"]'
+    mend = field.description or f"write it as in {example}"
+    return f"{_variables(settings, name)[0]}: is not JSON{place}; {mend}"
 
 
 def _also(settings: type[BaseSettings], errors: Sequence[Any]) -> str:

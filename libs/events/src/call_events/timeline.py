@@ -1,9 +1,10 @@
 """A call as a person reads it: one line for each thing that happened, utterances where they began.
 
-Pure: events in, lines out. The text of an utterance stands at its place, however late it came.
+Pure: events in, lines out. The text of an utterance stands at its place, however late it came. A line may be shown on a
+terminal as it is: whatever its parts hold, it is one line and has no control characters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,8 @@ from call_events import catalogue as c
 from call_events.codec import wire_type
 from call_events.envelope import EventData
 from call_events.ports import AnyEvent
+from call_events.registry import UnknownData
+from call_events.terminal import plain, plain_json
 
 #: Kind of a line → how a terminal shows it (style names as rich knows them).
 STYLES = {
@@ -45,30 +48,62 @@ def timeline(events: Sequence[AnyEvent], *, everything: bool = False) -> list[Li
     Args:
         events: the call from number 1.
         everything: also the events that a reader can do without (ends of speech, texts at the place where they were
-            written, usage).
+            written, usage), and of each event what it holds beside the story: arguments, summaries, evidence.
     """
     if not events:
         return []
     texts = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceCompleted)}
     dropped = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceDiscarded)}
-    start = events[0].time
+    start, names = events[0].time, agent_names(events)
     lines = []
     for event in events:
         data = event.data
         if isinstance(data, c.UtteranceStarted):
             lines.append(_utterance(event, data, texts, dropped, start))
         elif everything or type(data) not in _ONLY_WITH_EVERYTHING:
-            lines.append(line_of(event, start))
+            lines.append(line_of(event, start, names, everything=everything))
     return lines
 
 
-def line_of(event: AnyEvent, start: datetime) -> Line:
-    """One event by itself, as it is shown while the call still runs."""
-    told = (_WORDS | _ONLY_WITH_EVERYTHING).get(type(event.data))
+def agent_names(events: Iterable[AnyEvent]) -> dict[str, str]:
+    """For people to read, by the agents' keys, as far as these events tell."""
+    names: dict[str, str] = {}
+    for event in events:
+        match event.data:
+            case c.AgentActivated(agent=agent, name=name):
+                names[agent] = name
+            case c.AgentHandedOff() as handed:
+                names |= {handed.from_agent: handed.from_name, handed.to_agent: handed.to_name}
+            case _:
+                pass
+    return names
+
+
+def line_of(
+    event: AnyEvent, start: datetime, names: Mapping[str, str] | None = None, *, everything: bool = False
+) -> Line:
+    """One event by itself, as it is shown while the call still runs.
+
+    Args:
+        event: what happened.
+        start: the time of the call's first event.
+        names: see :func:`agent_names`; an agent that is not among them is told by its key.
+        everything: also what the event holds beside the story.
+    """
+    data = event.data
+    told = (_WORDS | _ONLY_WITH_EVERYTHING).get(type(data))
     who, text, kind = (
-        told(event.data) if told is not None else ("?", f"{wire_type(event)} (not known to this release)", "other")
+        told(data) if told is not None else ("?", f"{wire_type(event)} (not known to this release)", "other")
     )
-    return Line(event.seq, _seconds(event.time, start), who, text, kind)
+    if isinstance(data, c.ToolCalled | c.UsageRecorded):
+        who = (names or {}).get(who, who)
+    if everything and (more := _DETAILS.get(type(data))) is not None:
+        text = "; ".join(filter(None, (text, *more(data))))
+    return _line(event, start, who, text, kind)
+
+
+def _line(event: AnyEvent, start: datetime, who: str, text: str, kind: str) -> Line:
+    return Line(event.seq, _seconds(event.time, start), plain(who), plain(text), kind)
 
 
 def _seconds(moment: datetime, start: datetime) -> float:
@@ -89,7 +124,7 @@ def _utterance(
         text = f"(no text: {discarded.data.reason})"
     else:
         text = "(text not yet known)"
-    return Line(event.seq, _seconds(event.time, start), data.speaker.name, text, "speech")
+    return _line(event, start, data.speaker.name, text, "speech")
 
 
 Words = tuple[str, str, str]
@@ -115,7 +150,11 @@ _WORDS: dict[type[EventData], Callable[..., Words]] = dict(
         _of(c.AgentHandedOff, lambda d: (d.from_name, f"hands over to {d.to_name}: {d.reason}", "agent")),
         _of(
             c.ToolCalled,
-            lambda d: (d.agent, f"tool {d.name} → {d.outcome} in {d.duration_ms} ms", "tool"),
+            lambda d: (
+                d.agent,
+                f"tool {d.name} → {d.outcome}{f' ({d.detail})' if d.detail else ''} in {d.duration_ms} ms",
+                "tool",
+            ),
         ),
         _of(c.TransferRequested, lambda d: ("transfer", f"requested to {d.destination}: {d.reason}", "transfer")),
         _of(c.TransferDialing, lambda d: ("transfer", f"dialling {d.target} (attempt {d.attempt})", "transfer")),
@@ -154,3 +193,27 @@ _ONLY_WITH_EVERYTHING: dict[type[EventData], Callable[..., Words]] = dict(
         ),
     ]
 )
+
+#: What an event holds beside the story; shown with ``everything``. An empty part is left out.
+_DETAILS: dict[type[EventData], Callable[..., tuple[str, ...]]] = {
+    c.CallStarted: lambda d: (
+        f"profile's hash {d.profile_hash}",
+        f"worker {d.worker}",
+        f"SIP call {d.sip_call_id}" if d.sip_call_id else "",
+        f"headers {plain_json(d.sip_headers)}" if d.sip_headers else "",
+    ),
+    c.LegJoined: lambda d: (f"as {d.identity}", f"SIP call {d.sip_call_id}" if d.sip_call_id else ""),
+    c.LegLeft: lambda d: (f"as {d.identity}",),
+    c.AgentHandedOff: lambda d: (f"{d.context_items} items of the conversation went along",),
+    c.ToolCalled: lambda d: (f"arguments {plain_json(d.arguments)}",),
+    c.TransferRequested: lambda d: (d.mode, f"for the human: “{d.summary}”"),
+    c.TransferDialing: lambda d: (f"as {d.identity}",),
+    c.TransferAttemptFailed: lambda d: (f"seen: {d.evidence}",),
+    c.TransferConnected: lambda d: (f"as {d.human.identity}", f"SIP call {d.sip_call_id}" if d.sip_call_id else ""),
+    c.TransferFailed: lambda d: tuple(
+        f"attempt {one.attempt} to {one.target}: {one.outcome}{f' (SIP {one.sip_status})' if one.sip_status else ''}"
+        for one in d.attempts
+    ),
+    c.UsageRecorded: lambda d: (f"latencies {plain_json(d.latencies_ms)} ms" if d.latencies_ms else "",),
+    UnknownData: lambda d: (plain_json(d.raw),),
+}

@@ -22,7 +22,9 @@ class Settings(BaseSettings):
         validation_alias="LIVEKIT_API_KEY", min_length=1, description="set it to a key of livekit-server's 'keys'"
     )
     livekit_api_secret: SecretStr = Field(
-        validation_alias="LIVEKIT_API_SECRET", description="set it to the secret that belongs to LIVEKIT_API_KEY"
+        validation_alias="LIVEKIT_API_SECRET",
+        min_length=32,
+        description="set it to the secret that belongs to LIVEKIT_API_KEY; livekit-server generate-keys makes a pair",
     )
     log_format: Literal["json", "console"] = Field(default="json", validation_alias="CALLWEAVE_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -4,7 +4,10 @@ room."""
 import argparse
 import asyncio
 
-from call_events.service import configure_logging, load_settings, run_service
+from call_events.errors import BadCallId
+from call_events.ids import CallId, call_id
+from call_events.service import complain, configure_logging, load_settings, run_service
+from call_events.startup import EXIT_BAD_SETTING
 from voice_worker.settings import Settings, prepare_environment
 
 NAME = "voice-worker"
@@ -19,6 +22,7 @@ def main() -> None:
         help="run one call of that id in text on a simulated job: lines of standard input are what the parties do",
     )
     arguments = parser.parse_args()
+    simulated = None if arguments.simulate is None else _checked(arguments.simulate)
     prepare_environment()
     settings = load_settings(Settings, name=NAME)
     configure_logging(NAME, format=settings.log_format, level=settings.log_level)
@@ -28,12 +32,20 @@ def main() -> None:
 
     async def work(stop: asyncio.Event) -> None:
         job.check(settings)
-        if arguments.simulate:
-            await job.simulate(settings, arguments.simulate, stop)
+        if simulated is not None:
+            await job.simulate(settings, simulated, stop)
         else:
             await job.serve(settings, stop)
 
     run_service(NAME, work)
+
+
+def _checked(text: str) -> CallId:
+    try:
+        return call_id(text)
+    except BadCallId as error:
+        complain(f"--simulate: {error}", name=NAME)
+        raise SystemExit(EXIT_BAD_SETTING) from None
 
 
 if __name__ == "__main__":

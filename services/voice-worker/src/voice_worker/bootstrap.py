@@ -12,7 +12,9 @@ from uuid import uuid4
 from livekit import api, rtc
 from redis.asyncio import Redis
 
+from call_events.catalogue import LegJoined, Role, Speaker, TransferRequested
 from call_events.clock import SystemClock
+from call_events.envelope import EventData
 from call_events.errors import BadSetting
 from call_events.ids import CallId
 from call_events.logs import configure_logging
@@ -21,12 +23,12 @@ from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.realtime_model import ModelAccess
 from voice_worker.adapters.studio import LiveKitStudio
-from voice_worker.adapters.text_stage import Stage, TextStudio
+from voice_worker.adapters.text_stage import Stage, TextEar, TextStudio
 from voice_worker.adapters.warmth import end_with_the_worker, warm_up
 from voice_worker.domain.profile import Profile
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
-from voice_worker.ports import CustomerBook, Legs, Studio
+from voice_worker.ports import CustomerBook, Hear, Legs, Studio
 from voice_worker.settings import Settings
 
 
@@ -75,13 +77,32 @@ class Process:
                 await studio.close()
                 await legs.close()
 
-    async def run_text_call(self, call: CallId, stage: Stage) -> None:
-        """Live through one call in text, with parties who do what ``stage`` is told."""
-        studio = TextStudio(stage, profile=self.profile, book=self.book, access=self.access)
+    async def run_text_call(self, call: CallId, stage: Stage, on_heard: Callable[[], None]) -> None:
+        """Live through one call in text, with parties who do what ``stage`` is told.
+
+        Args:
+            call: which call.
+            stage: where the parties are.
+            on_heard: called, once or more, as there is somebody to hear what they say; before that it would be lost.
+        """
+        studio = _TextStudio(stage, profile=self.profile, book=self.book, access=self.access)
+        studio.on_ear = on_heard
         async with connect(self.settings.redis_url) as redis:
+            log = RedisEventLog(redis)
+            before = len(await log.read(call))
             conductor = self._conductor(call, redis, stage, studio)
             stage.watch(conductor.signal, lambda: conductor.desk)
-            await conductor.run()
+
+            async def tell_when_heard() -> None:
+                async for event in log.follow(call, after=before):
+                    if _somebody_hears(event.data):
+                        on_heard()
+                        return
+
+            async with asyncio.TaskGroup() as group:
+                telling = group.create_task(tell_when_heard(), name="heard")
+                await conductor.run()
+                telling.cancel()
 
     def _conductor(self, call: CallId, redis: Redis, legs: Legs, studio: Studio) -> Conductor:
         return Conductor(
@@ -94,6 +115,23 @@ class Process:
             producer=f"{self.producer}/{uuid4().hex[:8]}",
             limits=Limits(lease_ms=self.settings.lease_ms),
         )
+
+
+class _TextStudio(TextStudio):
+    """Tells when it gives somebody an ear: where a human had the call already, no event of it follows."""
+
+    on_ear: Callable[[], None]
+
+    def ear(self, speaker: Speaker, source: str, hear: Hear) -> TextEar:
+        """See ``TextStudio.ear``."""
+        ear = super().ear(speaker, source, hear)
+        self.on_ear()
+        return ear
+
+
+def _somebody_hears(data: EventData) -> bool:
+    """Whether the AI's session is there, or a human is asked for as it cannot be."""
+    return isinstance(data, TransferRequested) or (isinstance(data, LegJoined) and data.role is Role.AI)
 
 
 def prepare_process(settings: Settings) -> Process:

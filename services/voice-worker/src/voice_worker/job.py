@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from livekit.agents import JobContext, JobProcess
 
-from call_events.ids import call_id
+from call_events.ids import CallId
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.text_stage import Stage
 from voice_worker.bootstrap import Process, load_book, prepare_process
@@ -56,13 +56,12 @@ async def answer(job: JobContext) -> None:
     await agent_job.answer(job, prepared.run_call)
 
 
-async def simulate(settings: Settings, call: str, stop: asyncio.Event) -> None:
+async def simulate(settings: Settings, call: CallId, stop: asyncio.Event) -> None:
     """One call in text on the SDK's simulated job, without any room."""
-    prepared, known = prepare_process(settings), call_id(call)
+    prepared = prepare_process(settings)
 
     async def run(on_stage: Callable[[Callable[[str], None]], None]) -> None:
         stage = Stage()
-        on_stage(stage.perform)
-        await prepared.run_text_call(known, stage)
+        await prepared.run_text_call(call, stage, lambda: on_stage(stage.perform))
 
-    await simulated.play(known, run, stop, redis_url=settings.redis_url, agent_name=settings.agent_name)
+    await simulated.play(call, run, stop, redis_url=settings.redis_url, agent_name=settings.agent_name)

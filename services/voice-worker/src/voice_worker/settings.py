@@ -29,7 +29,9 @@ class Settings(BaseSettings):
         validation_alias="LIVEKIT_API_KEY", min_length=1, description="set it to the worker's key in livekit-server"
     )
     livekit_api_secret: SecretStr = Field(
-        validation_alias="LIVEKIT_API_SECRET", min_length=1, description="set it to the secret of LIVEKIT_API_KEY"
+        validation_alias="LIVEKIT_API_SECRET",
+        min_length=32,
+        description="set it to the secret of LIVEKIT_API_KEY; livekit-server generate-keys makes a pair",
     )
     openai_api_key: SecretStr = Field(
         validation_alias="OPENAI_API_KEY", min_length=1, description="set it to the model provider's key"

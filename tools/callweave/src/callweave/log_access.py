@@ -1,47 +1,71 @@
 """Opens the log: the one at REDIS_URL, or the one that the demo left in a directory."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+from redis.asyncio import Redis
 
 from call_events.connection import check_server, connect
 from call_events.embedded import EmbeddedRedis
-from call_events.errors import BadSetting, LogUnavailable
-from call_events.redis_log import RedisEventLog
+from call_events.errors import BadSetting, LogInUse, LogUnavailable
 from callweave.settings import Settings
+
+#: Somebody who has the directory open and leaves no address starts just now, or is a command like this one.
+BUSY_DEADLINE_S = 5.0
+_POLL_S = 0.05
 
 
 @asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[RedisEventLog]:
-    """The log, for the length of one command.
+async def open_redis(settings: Settings) -> AsyncIterator[Redis]:
+    """A client of the server that holds the log, for the length of one command.
 
     Raises:
         BadSetting: neither REDIS_URL nor a local log; or the server is not fit to hold one.
-        LogUnavailable: the server cannot be reached.
+        LogUnavailable: the server cannot be reached, or somebody has the local log and does not say where.
     """
-    if settings.redis_url is not None:
-        async with _connected(settings.redis_url.get_secret_value()) as log:
-            yield log
-        return
-    running = await running_url(settings.log_dir)
-    if running is not None:
-        async with _connected(running) as log:
-            yield log
-        return
-    if not settings.log_dir.is_dir():
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is not None:
+            url = settings.redis_url.get_secret_value()
+        else:
+            _check_directory(settings.log_dir)
+            url = await _local(settings.log_dir, stack)
+        redis = connect(url)
+        stack.push_async_callback(redis.aclose)
+        await check_server(redis)
+        yield redis
+
+
+def _check_directory(directory: Path) -> None:
+    if not directory.is_dir():
         raise BadSetting(
-            f"no log found: REDIS_URL is not set and there is no local log in {settings.log_dir}; "
+            f"no log found: REDIS_URL is not set and there is no local log in {directory}; "
             "set REDIS_URL to the Redis that holds the calls, or make a call with ./dev demo"
         )
-    async with EmbeddedRedis(settings.log_dir) as server, _connected(server.url) as log:
-        yield log
 
 
-async def running_url(directory: Path) -> str | None:
-    """URL of the server that has this directory open now, if one does.
+async def _local(directory: Path, stack: AsyncExitStack) -> str:
+    """URL of the server on this directory: one that is started for us, or the one that runs already."""
+    give_up = time.monotonic() + BUSY_DEADLINE_S
+    while True:
+        try:
+            return (await stack.enter_async_context(EmbeddedRedis(directory))).url
+        except LogInUse:
+            pass
+        if (running := await _running_url(directory)) is not None:
+            return running
+        if time.monotonic() > give_up:
+            raise LogInUse(
+                f"another process has the log in {directory} open, and no server answers at the address in "
+                f"{directory / 'url'}; end that process (a demo or a callweave), or set REDIS_URL to its server"
+            )
+        await asyncio.sleep(_POLL_S)
 
-    It leaves its address there while it runs; one that was killed leaves it for ever, so the address is tried.
-    """
+
+async def _running_url(directory: Path) -> str | None:
+    """The address that whoever has this directory open leaves there, if a server answers at it."""
     address = directory / "url"
     url = address.read_text().strip() if address.is_file() else ""
     if not url:
@@ -52,13 +76,3 @@ async def running_url(directory: Path) -> str | None:
         except LogUnavailable:
             return None
     return url
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[RedisEventLog]:
-    redis = connect(url)
-    try:
-        await check_server(redis)
-        yield RedisEventLog(redis)
-    finally:
-        await redis.aclose()

@@ -4,13 +4,22 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from call_events.call_state import CallState, Leg, Transfer, Utterance
+from call_events.terminal import plain
+from callweave.shown import moment
 
 
 def lines(state: CallState) -> Iterator[str]:
-    """What is true of the call after the events that were folded; times are seconds since it began."""
+    """What is true of the call after the events that were folded; times are seconds since it began.
+
+    A line may be shown on a terminal as it is: whatever was said, it is one line and has no control characters.
+    """
+    return map(plain, _lines(state))
+
+
+def _lines(state: CallState) -> Iterator[str]:
     yield f"{state.call}: {_standing(state)}, {state.seq} events"
     if state.started_at is not None:
-        yield f"began     {state.started_at:%Y-%m-%d %H:%M:%S %Z}, profile {state.profile}, language {state.language}"
+        yield f"began     {moment(state.started_at)}, profile {state.profile}, language {state.language}"
     if state.customer is not None:
         known = (state.customer.number, state.customer.customer_id, state.customer.identity)
         yield f"customer  {', '.join(one for one in known if one)}"

@@ -3,7 +3,9 @@ audio."""
 
 import asyncio
 import contextlib
+import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
@@ -14,10 +16,13 @@ from call_events.ids import CallId
 
 log = structlog.get_logger()
 
-#: Runs the call and calls the given function with what takes its lines, once there is somebody to take them.
+#: Runs the call and calls the given function with what takes its lines, once somebody is there to hear them.
 RunText = Callable[[Callable[[Callable[[str], None]], None]], Awaitable[None]]
 
 CLOSE_SECONDS = 20.0
+#: What the end of the lines means, and our own stop.
+GOODBYE = "customer leaves"
+_PIECE = 64 * 1024
 
 
 async def play(call: CallId, run: RunText, stop: asyncio.Event, *, redis_url: str, agent_name: str) -> None:
@@ -29,8 +34,14 @@ async def play(call: CallId, run: RunText, stop: asyncio.Event, *, redis_url: st
     async with connect(redis_url) as redis:
         await check_server(redis, url=redis_url)
     here = asyncio.get_running_loop()
-    over, started = asyncio.Event(), asyncio.Event()
+    over, started, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
     takers: list[Callable[[str], None]] = []
+
+    async def take(line: str) -> None:
+        """Nothing is lost that is said too early: it waits until somebody hears it."""
+        await heard.wait()
+        for taker in takers:
+            taker(line)
 
     def prepare(_: JobProcess) -> None:
         """Everything was prepared by this process already."""
@@ -40,7 +51,8 @@ async def play(call: CallId, run: RunText, stop: asyncio.Event, *, redis_url: st
         there = asyncio.get_running_loop()
 
         def on_stage(perform: Callable[[str], None]) -> None:
-            takers.append(lambda line: _across(there, perform, line))
+            takers[:] = [lambda line: _across(there, perform, line)]
+            here.call_soon_threadsafe(heard.set)
 
         try:
             await run(on_stage)
@@ -62,14 +74,13 @@ async def play(call: CallId, run: RunText, stop: asyncio.Event, *, redis_url: st
         serving = group.create_task(server.run(unregistered=True), name="server")
         await started.wait()
         await server.simulate_job(call, fake_job=True)
-        reading = group.create_task(_read_lines(takers), name="lines")
+        reading = group.create_task(_read_lines(take), name="lines")
         waiting = [group.create_task(event.wait()) for event in (over, stop)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not over.is_set():
-            for take in takers:
-                take("customer leaves")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
+                    await take(GOODBYE)
                     await over.wait()
         for task in (reading, *waiting):
             task.cancel()
@@ -84,23 +95,42 @@ def _across(loop: asyncio.AbstractEventLoop, perform: Callable[[str], None], lin
         loop.call_soon_threadsafe(perform, line)
 
 
-async def _read_lines(takers: list[Callable[[str], None]]) -> None:
+async def _read_lines(take: Callable[[str], Awaitable[None]]) -> None:
     """Standard input, line by line; its end is the customer's."""
     async for line in _lines():
         if line.strip():
-            for take in takers:
-                take(line)
-    for take in takers:
-        take("customer leaves")
+            await take(line)
+    await take(GOODBYE)
 
 
 async def _lines() -> AsyncIterator[str]:
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    try:
-        while line := await reader.readline():
+    """The lines of standard input, whatever that is: a terminal, a pipe, a file, /dev/null, or closed.
+
+    A thread reads them, for an event loop takes pipes only: uvloop aborts the process over anything else. The thread
+    reads the descriptor itself and is a daemon: it may wait for a line that never comes when the process ends.
+    """
+    here = asyncio.get_running_loop()
+    pieces: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def read(descriptor: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks for lines any more
+            while piece := _piece(descriptor):
+                here.call_soon_threadsafe(pieces.put_nowait, piece)
+            here.call_soon_threadsafe(pieces.put_nowait, b"")
+
+    if sys.stdin is None:  # closed by whoever started us; its number may be somebody else's by now
+        return
+    threading.Thread(target=read, args=(sys.stdin.fileno(),), name="lines", daemon=True).start()
+    rest = b""
+    while piece := await pieces.get():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
             yield line.decode("utf-8", "replace")
-    finally:
-        transport.close()
+    yield rest.decode("utf-8", "replace")
+
+
+def _piece(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _PIECE)
+    except OSError:  # a directory, a terminal that has hung up: nothing more will come
+        return b""

@@ -51,8 +51,12 @@ def main(
         bench = BENCHES[name]
         runs = []
         for repeat in range(1, repeats + 1):
-            with asyncio.Runner(loop_factory=new_event_loop if bench.like_a_service else None) as runner:
-                figures = runner.run(_run(bench))
+            try:
+                with asyncio.Runner(loop_factory=new_event_loop if bench.like_a_service else None) as runner:
+                    figures = runner.run(_run(bench))
+            except calls.NotMeasured as error:
+                print(f"bench {name}: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
             runs.append(figures)
             print(f"{name} {repeat}/{repeats}: " + ", ".join(f"{k} {shown(v)}" for k, v in figures.items()), flush=True)
         print(f"written: {write(name, bench.title, bench.how.strip(), runs, bench.goals)}")

@@ -16,7 +16,7 @@ from call_events.envelope import now
 from call_events.ids import CallId, call_id
 from call_events.ports import AnyEvent
 from standins.bench.machine import descendants, pss_mib
-from standins.demo.report import last_ai_sound, times
+from standins.demo.report import Times, last_ai_sound, times
 from standins.demo.scenario import CUSTOMER_NUMBER, DIALLED_NUMBER, HUMAN_NUMBER, Play
 from standins.phones import Phone
 from standins.stack.stack import Stack
@@ -53,15 +53,37 @@ async def measure() -> Mapping[str, float]:
             )
             extra = await _extra_call(worker, stack, processes=len(idle))
     return {
-        "call → answer ms": figures.call_to_answer * 1000,
-        "call → first AI audio ms": figures.call_to_first_sound * 1000,
-        "transfer.requested → dialled ms": (figures.request_to_dial or 0) * 1000,
-        "pick-up → transfer.connected ms": (figures.pick_up_to_connected or 0) * 1000,
-        "transfer.connected → AI silent ms": (figures.connected_to_silent or 0) * 1000,
+        **milliseconds(figures),
         "job process with the call MiB": weight.result(),
         "each extra call MiB": extra,
         "worker with idle processes MiB": pss_sum(idle),
     }
+
+
+class NotMeasured(Exception):
+    """The call went on without what was to be measured; the text says what is missing."""
+
+
+def milliseconds(figures: Times) -> Mapping[str, float]:
+    """The times of one call as the table has them.
+
+    Raises:
+        NotMeasured: one of them is not known. It must not pass for a 0, which would be the best value there is.
+    """
+    seconds = {
+        "call → answer": figures.call_to_answer,
+        "call → first AI audio": figures.call_to_first_sound,
+        "transfer.requested → dialled": figures.request_to_dial,
+        "pick-up → transfer.connected": figures.pick_up_to_connected,
+        "transfer.connected → AI silent": figures.connected_to_silent,
+    }
+    known = {f"{name} ms": value * 1000 for name, value in seconds.items() if value is not None}
+    if missing := [name for name, value in seconds.items() if value is None]:
+        raise NotMeasured(
+            f"not measured: {', '.join(missing)}; the log or the caller's recording lacks where it begins or ends. "
+            "Run it again, and look at such a call with ./dev demo if it stays so"
+        )
+    return known
 
 
 def pss_sum(idle: Mapping[int, float]) -> float:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +49,8 @@ async def demo(console: Console, *, in_text: bool) -> int:
         try:
             await find_livekit_server(say=screen.note)
         except MediaError as error:
-            if os.environ.get("CI"):
+            # Somebody who names a server wants that one, and not less than they asked for.
+            if os.environ.get("CI") or os.environ.get("LIVEKIT_SERVER_BIN"):
                 raise
             screen.note(f"{error}")
             in_text = True
@@ -171,13 +172,23 @@ def main() -> int:
         expected, rest = group.split(_EXPECTED)
         if rest is not None or expected is None:
             raise
-        return _told(expected.exceptions)
+        return _told(list(_leaves(expected)))
 
 
 def _told(errors: Sequence[BaseException]) -> int:
-    for error in errors:
-        print(f"demo: {str(error) or 'somebody waited in vain'}; the logs are under {RUN}", file=sys.stderr)
+    lines = [f"demo: {str(error) or 'somebody waited in vain'}; the logs are under {RUN}" for error in errors]
+    for line in dict.fromkeys(lines):
+        print(line, file=sys.stderr)
     return 1
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """What really happened: every task group on the way has wrapped it once more."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
+from call_events.terminal import plain
 from call_events.timeline import STYLES, timeline
 from standins.demo import verdict
 from standins.demo.scenario import Played
@@ -108,7 +109,7 @@ def print_report(
         _heading(console, "CCM's messages, in the order in which it got them")
         for count, one in enumerate(deliveries, start=1):
             intent = f" [{one.intent}]" if one.intent else ""
-            console.print(Text(f"{count:>4}  #{one.seq:<3} {one.sender:<24}{intent} {one.text}"))
+            console.print(Text(f"{count:>4}  #{one.seq:<3} {plain(f'{one.sender:<24}{intent} {one.text}')}"))
     if measured is not None:
         _heading(console, "Measured")
         console.print(_times_table(measured))

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from call_events import catalogue as c
 from call_events.ports import AnyEvent
-from call_events.timeline import STYLES, line_of
+from call_events.terminal import plain
+from call_events.timeline import STYLES, agent_names, line_of
 from standins.demo.verdict import Delivery
 
 #: Not worth a line while it runs; `callweave timeline CALL --all` shows them.
@@ -20,6 +21,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._start: datetime | None = None
+        self._names: dict[str, str] = {}
         self._transfer_open = False
         self._logged = 0
         self._delivered = 0
@@ -36,6 +38,7 @@ class Screen:
     def event(self, event: AnyEvent) -> None:
         """An event has been appended."""
         self._start = self._start or event.time
+        self._names |= agent_names([event])
         self._logged = event.seq
         data = event.data
         if isinstance(data, c.TransferRequested):
@@ -44,7 +47,7 @@ class Screen:
             self._transfer_open = False
         if isinstance(data, _QUIET):
             return
-        line = line_of(event, self._start)
+        line = line_of(event, self._start, self._names)
         held = "  (CCM holds)" if self._transfer_open else ""
         self._console.print(
             Text(f"{line.seq:>4}  {line.at_s:>7.2f} s  {line.who:<12} {line.text}", style=STYLES[line.kind])
@@ -56,6 +59,7 @@ class Screen:
         self._delivered += 1
         self._console.print(
             Text(
-                f"{'':>20}→ CCM {self._delivered:>2}: #{delivery.seq} {delivery.sender}: {delivery.text}", style="green"
+                f"{'':>20}→ CCM {self._delivered:>2}: #{delivery.seq} {plain(f'{delivery.sender}: {delivery.text}')}",
+                style="green",
             )
         )

@@ -94,7 +94,7 @@ class Media:
     def _use_running(self) -> None:
         missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not self._environment.get(name)]
         if missing:
-            raise MediaError(f"LIVEKIT_URL is set but {' and '.join(missing)} is not; set it, or unset LIVEKIT_URL")
+            raise MediaError(f"LIVEKIT_URL is set without {' and '.join(missing)}; set that too, or unset LIVEKIT_URL")
         self.url = self._environment["LIVEKIT_URL"]
         self.api_key = self._environment["LIVEKIT_API_KEY"]
         self.api_secret = self._environment["LIVEKIT_API_SECRET"]

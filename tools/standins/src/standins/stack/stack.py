@@ -9,7 +9,6 @@
 | CCM_URL | the CCM stand-in |
 """
 
-import fcntl
 import os
 import secrets
 import sys
@@ -22,6 +21,7 @@ from typing import Self
 
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
+from call_events.errors import LogInUse
 from call_events.redis_log import RedisEventLog
 from standins.ccm import CcmStandIn
 from standins.exchange import Exchange
@@ -29,6 +29,7 @@ from standins.media import Media, provision
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
+from standins.stack.named import check_livekit, check_model, model_url
 from standins.stack.services import ALL, CCM_SENDERS, Program, Service
 
 #: Of this checkout: the stand-ins are never installed without it.
@@ -105,6 +106,9 @@ class Stack:
         await self._stack.aclose()
 
     async def _start(self) -> None:
+        await check_model(self._environment)
+        if self._options.media:
+            await check_livekit(self._environment)
         await self._start_log()
         if self._options.media:
             await self._start_media()
@@ -128,10 +132,12 @@ class Stack:
             self.parts.append(("event log", "the server at REDIS_URL"))
         else:
             directory = self._options.log_directory
-            if directory is not None and not self._lock(directory):
+            try:
+                server = await self._stack.enter_async_context(EmbeddedRedis(directory))
+            except LogInUse:
                 self._say(f"{directory} is in use by another run; this one keeps its log in {self.directory / 'log'}")
                 directory = self.directory / "log"
-            server = await self._stack.enter_async_context(EmbeddedRedis(directory))
+                server = await self._stack.enter_async_context(EmbeddedRedis(directory))
             self.redis_url = server.url
             self.parts.append(("event log", "real Valkey (embedded)"))
             if directory is not None:
@@ -139,17 +145,6 @@ class Stack:
         redis = connect(self.redis_url)
         self._stack.push_async_callback(redis.aclose)
         self.log = RedisEventLog(redis)
-
-    def _lock(self, directory: Path) -> bool:
-        """Two servers must not write one append-only file. The lock ends with this process, however it ends."""
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
-        self._stack.callback(lock.close)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _leave_address(self, path: Path, url: str) -> None:
         """So that the command line finds the running server instead of opening its directory a second time."""
@@ -194,10 +189,8 @@ class Stack:
         self.parts.append(("telephones", "real SIP phones (pjsua2) through real livekit-sip"))
 
     async def _start_model(self) -> None:
-        given = self._environment.get("OPENAI_BASE_URL") or (
-            "https://api.openai.com/v1" if self._environment.get("OPENAI_API_KEY") else ""
-        )
-        if given:
+        given = model_url(self._environment)
+        if given is not None:
             self.model_url = given
             self.parts.append(("model and speech-to-text", "the one at OPENAI_BASE_URL"))
             return
@@ -225,7 +218,7 @@ class Stack:
     @property
     def model_is_standin(self) -> bool:
         """Whether the words of the AI are known beforehand."""
-        return not (self._environment.get("OPENAI_BASE_URL") or self._environment.get("OPENAI_API_KEY"))
+        return model_url(self._environment) is None
 
     async def start_service(self, program: Program) -> Service:
         """Start one of Callweave's services (again); the caller waits for ``ready()``."""
