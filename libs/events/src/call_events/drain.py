@@ -204,7 +204,12 @@ class Drain:
         await self._claims.park(held, to=to, reason=reason, receipts=receipts)
         metrics.PARKED.labels(self._group).inc()
         metrics.HANDLED.labels(self._group, "parked").inc()
-        log.error("call.parked", after=to, reason=reason)
+        log.error(
+            "call.parked",
+            after=to,
+            reason=reason,
+            mend=f"mend what the reason names, then: callweave unpark {held.call} --group {self._group}",
+        )
 
     def _finished(self, view: CallView, through: int, *, waits: bool) -> None:
         (self._waited if waits else self._done).inc()

@@ -166,7 +166,7 @@ class ConversationDelivery:
                 message=message.id,
                 status=reply.status,
                 answer=without_content(reply.excerpt, message),
-                mend="this message is in the dead letters of group ccm; the call goes on with the next",
+                mend="the call goes on without this message; callweave parked --group ccm lists what was refused",
             )
         receipts.append(Receipt(message.seq, DELIVERED if reaction is Reaction.DELIVERED else REFUSED, detail))
         age_s = (asked_at - message.sent_at).total_seconds()
