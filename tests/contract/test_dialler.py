@@ -17,7 +17,7 @@ from transfer_orchestrator.domain.dialling import DialOrder
 from transfer_orchestrator.domain.outcome import LegStatus
 from transfer_orchestrator.errors import DialRefused
 from transfer_orchestrator.ports import Dialler
-from unit.transfer_orchestrator.fakes import FakeDialler
+from unit.transfer_orchestrator.fake_dialler import FakeDialler
 
 ROOM = "call-contract"
 NUMBER = "7001"

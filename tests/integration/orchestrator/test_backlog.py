@@ -16,7 +16,7 @@ from transfer_orchestrator.adapters.livekit_sip import LiveKitSip
 from transfer_orchestrator.bootstrap import Orchestrator, connect_log
 from transfer_orchestrator.domain.destination import Destination, Target
 from transfer_orchestrator.settings import Settings
-from unit.transfer_orchestrator.fakes import FakeDialler
+from unit.transfer_orchestrator.fake_dialler import FakeDialler
 
 CALLS = 150
 DESK = Destination("billing-desk", "Billing desk", (Target("billing-phone", "7001", 20, "Maria Weber"),))

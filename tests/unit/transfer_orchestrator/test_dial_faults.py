@@ -33,7 +33,7 @@ async def test_a_fault_that_nobody_foresaw_leaves_the_dial_to_the_next_wake(worl
             await world.until("connected")
     (told,) = [line for line in said if line["event"] == "dial.failed"]
     assert told["transfer"] == "t1"
-    assert [fault.split(":")[0] for fault in told["faults"]] == ["RuntimeError in fakes.py"]
+    assert [fault.split(":")[0] for fault in told["faults"]] == ["RuntimeError in fake_dialler.py"]
     assert "15550100" not in str(said), "the texts of foreign errors are not logged"
     assert world.dialler.phone("7001").times_rung == 1
     assert await world.types() == ["requested", "dialing", "ringing", "connected"]
