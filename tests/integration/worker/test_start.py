@@ -85,7 +85,7 @@ async def test_a_call_in_text_needs_no_livekit_server(world: World) -> None:
     from integration.worker.world import Line  # noqa: PLC0415
 
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voice_worker", "--simulate", "call-text"),
+        *(sys.executable, "-m", "voice_worker", "--simulate", "call-text", "--customer-id", "C-2048"),
         env={**world.environment, "LIVEKIT_URL": "ws://127.0.0.1:1"},
         stdin=asyncio.subprocess.PIPE,
     )

@@ -106,7 +106,7 @@ class TextCall:
 async def a_text_call() -> AsyncIterator[TextCall]:
     async with EmbeddedRedis() as redis, RealtimeStandIn() as model, connect(redis.url) as client:
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "voice_worker", "--simulate", CALL),
+            *(sys.executable, "-m", "voice_worker", "--simulate", CALL, "--customer-id", "C-2048"),
             env={
                 "PATH": os.environ["PATH"],  # noqa: TID251 - handed on
                 "REDIS_URL": redis.url,

@@ -18,6 +18,9 @@ def main() -> None:
         metavar="CALL",
         help="run one call of that id in text on a simulated job: lines of standard input are what the parties do",
     )
+    parser.add_argument(
+        "--customer-id", metavar="ID", help="with --simulate: who calls, as the switch would tell; absent: nobody knows"
+    )
     arguments = parser.parse_args()
     prepare_environment()
     settings = load_settings(Settings, name=NAME)
@@ -29,7 +32,7 @@ def main() -> None:
     async def work(stop: asyncio.Event) -> None:
         job.check(settings)
         if arguments.simulate:
-            await job.simulate(settings, arguments.simulate, stop)
+            await job.simulate(settings, arguments.simulate, stop, customer_id=arguments.customer_id)
         else:
             await job.serve(settings, stop)
 

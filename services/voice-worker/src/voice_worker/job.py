@@ -56,12 +56,12 @@ async def answer(job: JobContext) -> None:
     await agent_job.answer(job, prepared.run_call)
 
 
-async def simulate(settings: Settings, call: str, stop: asyncio.Event) -> None:
+async def simulate(settings: Settings, call: str, stop: asyncio.Event, *, customer_id: str | None) -> None:
     """One call in text on the SDK's simulated job, without any room."""
     prepared, known = prepare_process(settings), call_id(call)
 
     async def run(on_stage: Callable[[Callable[[str], None]], None]) -> None:
-        stage = Stage()
+        stage = Stage(customer_id=customer_id)
         on_stage(stage.perform)
         await prepared.run_text_call(known, stage)
 

@@ -85,7 +85,10 @@ class SessionState:
     call: CallId
     customer_identity: str
     customer_number: str | None = None
+    #: As the switch told, or as the caller has proved since. Another worker that takes the call over knows the former.
     customer_id: str | None = None
+    #: How often the caller has tried to prove who they are, whichever agent has asked.
+    identification_tries: int = 0
     dialled_number: str | None = None
     sip_headers: dict[str, str] = field(default_factory=dict)
     phase: Phase = Phase.AI
