@@ -47,8 +47,9 @@ SENTENCES = {
     1100: "Hello Maria",
     1200: "And another thing",
     1300: "Sales and billing please",
+    1400: "Look around",
 }
-INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER, BOTH = SENTENCES
+INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER, BOTH, LOOK = SENTENCES
 LONG = "This is a long story that goes on and on until somebody stops it."
 
 
@@ -70,6 +71,7 @@ def brain(instructions: str, about: str) -> tuple[Turn, ...]:
         ),
         (SENTENCES[NUMBER], (Call("find_invoice", {"invoice_number": "1042"}),)),
         (SENTENCES[EVERYTHING], (Say(LONG, 6.0),)),
+        (SENTENCES[LOOK], (Call("look_around", {}),)),
         (SENTENCES[BYE], (Call("end_call", {"reason": "done"}),)),
         (
             SENTENCES[PERSON],

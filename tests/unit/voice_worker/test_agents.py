@@ -10,11 +10,12 @@ from livekit.agents import ToolError
 from livekit.agents.llm.tool_context import get_fnc_tool_names
 
 from call_events.ids import CallId
+from call_events.testing import START
 from voice_worker.adapters.agents.cast import ProfileCast
 from voice_worker.adapters.example_book import ExampleBook
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.domain.book import Caller, Demo
-from voice_worker.domain.call import SessionState
+from voice_worker.domain.call import OpenTransfer, SessionState
 from voice_worker.ports import Desk
 
 PROFILE = load_profile(Path(__file__).parents[3] / "profiles", "contact-centre")
@@ -148,3 +149,14 @@ def test_only_agents_that_tell_personal_things_ask_for_a_pin() -> None:
     }
     assert asking == {"billing", "support"}
     assert asking == {spec.key for spec in PROFILE.agents if "identify_caller" in spec.prompt}
+
+
+def test_an_agent_that_takes_the_floor_knows_who_calls_and_whether_a_person_is_being_called() -> None:
+    """Also one that another worker brings back in the middle of a transfer."""
+    agents = known()
+    assert agents.instructions("billing").endswith(
+        "Today is Saturday, 21 November 2026. The caller is an identified customer."
+    )
+    agents.desk.state.transfer = OpenTransfer(transfer_id="t", destination="billing-desk", requested_at=START)
+    assert "A person (billing-desk) is being called for the caller" in agents.instructions("generic")
+    assert known(None).instructions("billing").endswith("It is not known who is calling.")

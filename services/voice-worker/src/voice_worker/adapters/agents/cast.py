@@ -60,7 +60,7 @@ class ProfileCast:
             cast=self,
             destinations=self._profile.destinations,
             others=[self._profile.agent(other) for other in spec.hands_over_to],
-            instructions=f"{spec.prompt}\n\nToday is {self._today:%A, %d %B %Y}.",
+            instructions=f"{spec.prompt}\n\nToday is {self._today:%A, %d %B %Y}. {self._desk.state.situation}",
             chat_ctx=chat_ctx,
             reason=reason,
             introduction=self._profile.introduction if introduce else None,
