@@ -79,6 +79,7 @@ async def test_a_caller_whom_nobody_knows_is_asked_who_they_are_whether_or_not_t
     nobody = known(None)
     refused = await nobody.use(agent, tool, **arguments)
     assert "identify_caller" in refused
+    assert await known("").use(agent, tool, **arguments) == refused
     other = {name: "9999" if name.endswith("_number") else value for name, value in arguments.items()}
     assert await nobody.use(agent, tool, **other) == refused
 

@@ -60,6 +60,10 @@ def test_free_text_stays_free_text_however_it_is_wrapped() -> None:
     assert redact({"details": {"first": ["my wife"]}}) == {"details": {"first": ["[text, 7 characters]"]}}
 
 
+def test_a_secret_stays_a_secret_also_within_free_text() -> None:
+    assert redact({"details": {"service_pin": 5307}}) == {"details": {"service_pin": "[secret]"}}
+
+
 def test_what_lies_too_deep_is_left_out_and_no_error() -> None:
     deep: Any = CARD
     for _ in range(5000):

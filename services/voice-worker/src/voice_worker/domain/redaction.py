@@ -28,8 +28,11 @@ def redact(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _redact_all(arguments: Mapping[str, Any], around: str, depth: int) -> dict[str, Any]:
-    """``around`` is the name under which they lie, if what lies there is to be kept less of than its own name says."""
-    return {mask(name)[:_LONGEST]: _redact(around or name, value, depth + 1) for name, value in arguments.items()}
+    """``around``: the free text they are a part of, if they are; no name of theirs makes them less free."""
+    return {
+        mask(name)[:_LONGEST]: _redact(name if name in SECRET else around or name, value, depth + 1)
+        for name, value in arguments.items()
+    }
 
 
 def _redact(name: str, value: Any, depth: int) -> Any:

@@ -78,7 +78,7 @@ class CallAgent(Agent):
     def caller(self) -> Caller:
         """Who is on the line, for the book."""
         state = self.desk.state
-        return Caller(customer_id=state.customer_id, number=state.customer_number)
+        return Caller(customer_id=state.customer_id or None, number=state.customer_number)
 
     async def on_enter(self) -> None:
         """Take the floor."""
