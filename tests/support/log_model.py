@@ -5,27 +5,33 @@ and who may commit; everything else is read back from the server. One seed is on
 """
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
 from call_events import keys, scripts
+from call_events.admin import Admin
 from call_events.claims import Claim, FencedError, GroupClaims, Held, Refusal, read_receipt
+from call_events.entries import Entry
 from call_events.errors import AppendRefused, CallClosed, CallUnknown, StaleOwner, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
-from call_events.testing import ended, speaking, started
+from call_events.testing import ManualClock, ended, speaking, started
+from call_events.views import Known, Views
 
 GROUP = "g"
 LEASE_MS = 1000
 TAG = keys.TAGS[0]
 #: Three calls of one shard, so that they share a doorbell stream and a wake set.
 CALLS = [call for call in (CallId(f"call-{n}") for n in range(200)) if keys.tag_of(call) == TAG][:3]
+
+#: What a worker keeps of calls: nothing, the bytes of a few events, what was worked out from a few, all.
+MEMORY_BYTES = (0, 5_000, 12_000, 10**7)
 
 Mutate = Callable[[str, str], str]
 
@@ -48,9 +54,11 @@ class Worker:
 
     name: str
     claims: GroupClaims
+    views: Views
     tokens: list[tuple[str, CallId]] = field(default_factory=list)
     held: dict[CallId, Held] = field(default_factory=dict)
     seen: dict[CallId, int] = field(default_factory=dict)
+    known: dict[CallId, Known] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,13 +77,25 @@ class CallModel:
     owed: bool = False
 
 
+@dataclass
+class Remembered:
+    """What a handler keeps in a view's memory: a fold of what it was shown, and of receipts it is about to write."""
+
+    events: list[str] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+
 class Schedule:
     """One seeded run."""
+
+    #: Drawn from, step by step.
+    operations: ClassVar[Sequence[Callable[[Any], Awaitable[None]]]]
 
     def __init__(self, redis: Redis, seed: int, *, mutate: Mutate | None = None) -> None:
         self.redis = redis
         self.dice = random.Random(seed)
         self.now_ms = 1_700_000_000_000
+        self.clock = ManualClock()
         self.calls = {call: CallModel() for call in CALLS}
         self.serial = 0
         runner = ScriptRunner(redis, load=loader(mutate))
@@ -85,7 +105,11 @@ class Schedule:
         self.bell = keys.bell(TAG)
 
     def worker(self, name: str) -> Worker:
-        return Worker(name, GroupClaims(self.runner, group=GROUP, worker=name, lease_ms=LEASE_MS, max_events=3))
+        claims = GroupClaims(self.runner, group=GROUP, worker=name, lease_ms=LEASE_MS, max_events=3)
+        return Worker(name, claims, self.views(claims))
+
+    def views(self, claims: GroupClaims) -> Views:
+        return Views(claims, clock=self.clock, max_bytes=self.dice.choice(MEMORY_BYTES), dice=self.dice)
 
     async def start(self) -> None:
         await self.redis.flushdb()
@@ -96,8 +120,7 @@ class Schedule:
         """Play the schedule with a check after every step; then let all come to rest and check that nothing is left."""
         await self.start()
         for _ in range(steps):
-            operation = self.dice.choice(_OPERATIONS)
-            await operation(self)
+            await self.dice.choice(self.operations)(self)
             await self.check()
         await self.come_to_rest()
 
@@ -198,10 +221,18 @@ class Schedule:
             return
         assert claim.epoch > model.epoch, "I8: a claim has a higher epoch than every claim before"
         model.epoch = claim.epoch
+        if self.dice.random() < 0.05:
+            return  # the answer was lost
         worker.held[call] = Held(call, token, epoch=claim.epoch, cursor=claim.cursor)
-        self.given(worker, call, claim.cursor, [entry[0] for entry in claim.entries])
+        self.given(worker, call, claim.cursor, claim.entries)
+        worker.known[call] = await worker.views.load(call, claim)
+        await self.shown(worker, call)
 
-    async def commit(self, worker: Worker | None = None, *, finish: bool = False) -> None:
+    async def commit_unanswered(self) -> None:
+        """The server does it and the worker never hears of it."""
+        await self.commit(answer_lost=True)
+
+    async def commit(self, worker: Worker | None = None, *, finish: bool = False, answer_lost: bool = False) -> None:
         picked = self.pick(worker)
         if picked is None:
             return
@@ -215,9 +246,11 @@ class Schedule:
         told = seen if wake or self.dice.random() < 0.5 else to  # what comes after it is given next
         receipts = [Receipt(n, self.dice.choice(("delivered", "refused")), {}) for n in range(held.cursor + 1, to + 1)]
         attempts = self.dice.choice((0, 2))
+        worker.known[call].memory["handler"].receipts += receipts
+        sent = replace(held, later=dict(held.later)) if answer_lost else held
         try:
             more = await worker.claims.commit(
-                held, to=to, seen=told, wake_at=wake_at, receipts=receipts, attempts=attempts
+                sent, to=to, seen=told, wake_at=wake_at, receipts=receipts, attempts=attempts
             )
         except FencedError:
             assert held.epoch != self.calls[call].epoch, "fenced for no reason"
@@ -226,10 +259,16 @@ class Schedule:
         assert held.epoch == self.calls[call].epoch, "I8: a commit of an old epoch was accepted"
         self.calls[call].owed = False
         assert more is not None or wake or to == seen, "I6: let go of a call with unfinished events and no wake"
+        if answer_lost:
+            self.drop(worker, call)
+            return
+        worker.known[call].committed(held, receipts)
         if more is None:
             self.drop(worker, call)
         else:
-            self.given(worker, call, told, [entry[0] for entry in more])
+            self.given(worker, call, told, more)
+            worker.known[call].extend(more)
+            await self.shown(worker, call)
 
     async def park(self) -> None:
         picked = self.pick(None)
@@ -282,6 +321,8 @@ class Schedule:
         worker.tokens.clear()
         worker.held.clear()
         worker.seen.clear()
+        worker.known.clear()
+        worker.views = self.views(worker.claims)
 
     async def pass_time(self) -> None:
         self.now_ms += self.dice.choice((1, 100, LEASE_MS + 1, 6000))
@@ -368,10 +409,24 @@ class Schedule:
                 behind.append(call)
         return behind or ([CALLS[0]] if left[0]["pending"] else [])
 
-    def given(self, worker: Worker, call: CallId, after: int, ids: list[bytes]) -> None:
+    async def shown(self, worker: Worker, call: CallId) -> None:
+        """I16: a view is what a fresh read of the whole call gives, and what was remembered follows from it."""
+        view = worker.known[call].view(worker.held[call])
+        written = list(await Admin(self.redis).receipts(GROUP, call))
+        there = await self.log.read(call)
+        assert len(view.events) >= worker.seen[call], "I16: a view shows what was claimed"
+        assert list(view.events) == list(there[: len(view.events)]), "I16: a view shows the log"
+        assert list(view.receipts) == written, "I16: a view shows every receipt once"
+        remembered = view.memory.setdefault("handler", Remembered())
+        ids = [event.id for event in view.events]
+        assert remembered.events == ids[: len(remembered.events)], "I16: events are remembered that are in no view"
+        assert remembered.receipts == written[: len(remembered.receipts)], "I16: a receipt survived its failed commit"
+        remembered.events, remembered.receipts = ids, written
+
+    def given(self, worker: Worker, call: CallId, after: int, entries: list[Entry]) -> None:
         """Events were handed to a handler. I5: the first time of each follows the first time of the one before."""
         model = self.calls[call]
-        places = [int(one[2:]) for one in ids]
+        places = [int(entry_id[2:]) for entry_id, _ in entries]
         assert places == list(range(after + 1, after + 1 + len(places))), "I5: events come in order, without gaps"
         for place in places:
             assert place <= model.handled + 1, f"I5: {place} is handled before {model.handled + 1}"
@@ -388,6 +443,7 @@ class Schedule:
     def drop(self, worker: Worker, call: CallId) -> None:
         held = worker.held.pop(call)
         worker.tokens += [(token, call) for token in held.later]
+        worker.views.keep(worker.known.pop(call))
         del worker.seen[call]
 
     async def set_clock(self) -> None:
@@ -400,10 +456,11 @@ def _id(raw: bytes) -> tuple[int, int]:
 
 
 _S = Schedule
-_OPERATIONS = (
+Schedule.operations = (
     *(_S.append,) * 6,
     *(_S.read, _S.claim) * 5,
     *(_S.commit,) * 4,
     *(_S.pause, _S.pass_time, _S.wake, _S.crash) * 2,
+    _S.commit_unanswered,
     *(_S.own, _S.park, _S.unpark, _S.release, _S.sweep, _S.renew, _S.reclaim),
 )

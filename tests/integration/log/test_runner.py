@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from call_events import keys
-from call_events.errors import OurMistake
+from call_events.connection import connect
+from call_events.errors import LogUnavailable, OurMistake
 from call_events.ids import CallId
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
@@ -109,3 +111,30 @@ async def test_whoever_follows_a_call_can_be_cancelled_whatever_the_driver_makes
 
     assert task.cancelled()
     assert not went_on
+
+
+async def test_plain_commands_go_with_the_scripts_and_each_caller_has_its_own_answers(redis: Redis) -> None:
+    runner = ScriptRunner(redis)
+    await redis.set("text", "x")
+    await redis.script_flush()  # the batch is sent in two parts: what the server has to be told again, and the rest
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        scripts = [runner.run("own", (f"k{n}",), ("worker-a", 60_000, "")) for n in range(3)]
+        lengths = tasks.create_task(runner.ask(("STRLEN", "text"), ("STRLEN", "nothing")))
+        wrong = tasks.create_task(refused_command(runner))
+
+    assert lengths.result() == [1, 0]
+    assert "WRONGTYPE" in wrong.result()
+    assert [(await one)[0] for one in scripts] == [1, 1, 1]
+
+
+async def refused_command(runner: ScriptRunner) -> str:
+    with pytest.raises(ResponseError) as told:
+        await runner.ask(("STRLEN", "text"), ("XLEN", "text"), ("LLEN", "text"))
+    return str(told.value)
+
+
+async def test_a_plain_command_without_a_server_is_an_outage(redis: Redis) -> None:
+    async with connect("redis://127.0.0.1:1/0") as nobody:
+        with pytest.raises(LogUnavailable):
+            await ScriptRunner(nobody).ask(("STRLEN", "a"), ("STRLEN", "b"))

@@ -27,6 +27,8 @@ class Phone:
         self.source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
         #: (monotonic time, tone in Hz or 0 for silence, whose track) of each 20 ms that was heard.
         self.heard: list[tuple[float, int, str]] = []
+        #: How often it has come back into the room after it had lost the server.
+        self.rejoined = 0
         self._tone = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -40,6 +42,7 @@ class Phone:
             .with_grants(api.VideoGrants(room_join=True, room=self.call, can_update_own_metadata=True))
         )
         self.room.on("track_subscribed", self._on_track)
+        self.room.on("reconnected", self._on_rejoined)
         await self.room.connect(self.media.url, token.to_jwt())
         track = rtc.LocalAudioTrack.create_audio_track(self.identity, self.source)
         await self.room.local_participant.publish_track(
@@ -85,6 +88,9 @@ class Phone:
 
     async def hears_nothing(self, within_s: float = 10.0) -> None:
         await wait_until(lambda: not self.hears_now(), within_s=within_s, what=f"silence at {self.identity}")
+
+    def _on_rejoined(self) -> None:
+        self.rejoined += 1
 
     async def _talk(self) -> None:
         phase = 0.0

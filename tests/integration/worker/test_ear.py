@@ -17,7 +17,7 @@ from support.waiting import wait_until
 from voice_worker.adapters import openai_stt
 from voice_worker.adapters.openai_stt import OpenAIEar
 from voice_worker.adapters.realtime_model import ModelAccess
-from voice_worker.domain.turns import Fact, RecogniserLost, SpeechEnded, SpeechStarted, TextFailed
+from voice_worker.domain.facts import Fact, RecogniserLost, SpeechEnded, SpeechStarted, TextFailed
 
 CUSTOMER = Speaker(role=Role.CUSTOMER, name="Customer", identity="sip_1")
 

@@ -220,7 +220,6 @@ async def a_world(directory: Path) -> AsyncIterator[World]:
             "OPENAI_API_KEY": "test",
             "VOICE_WORKER_PROFILES_DIR": str(ROOT / "profiles"),
             "VOICE_WORKER_IDLE_PROCESSES": "1",
-            "VOICE_WORKER_REJOIN_SECONDS": "6",
         }
         yield World(RedisEventLog(client), redis, media, provider, livekit, directory, environment)
 

@@ -28,7 +28,12 @@ def lines(*, allow_personal: bool = False, style: Literal["json", "console"] = "
     log = structlog.get_logger()
     log.debug("quiet")
     log.info(
-        "call.handled", call="c1", pii_text="secret", **{"pii.number": "secret"}, detail={"pii_name": "secret", "n": 1}
+        "call.handled",
+        call="c1",
+        pii_text="secret",
+        **{"pii.number": "secret", "lk.pii.error": "secret"},
+        detail={"pii_name": "secret", "n": 1},
+        deep=[{"of": {"pii.text": "secret"}}],
     )
     return out.getvalue()
 
@@ -37,7 +42,14 @@ def test_a_line_is_json_without_personal_data() -> None:
     line = json.loads(lines())
 
     assert line.pop("timestamp")
-    assert line == {"event": "call.handled", "call": "c1", "detail": {"n": 1}, "level": "info", "service": "ccm-bridge"}
+    assert line == {
+        "event": "call.handled",
+        "call": "c1",
+        "detail": {"n": 1},
+        "deep": [{"of": {}}],
+        "level": "info",
+        "service": "ccm-bridge",
+    }
 
 
 def test_personal_data_stays_only_where_it_was_allowed() -> None:
@@ -52,13 +64,17 @@ def test_lines_below_the_level_are_not_written() -> None:
 
 @pytest.mark.parametrize("style", ["json", "console"])
 @pytest.mark.parametrize("library", [False, True])
-def test_a_traceback_does_not_show_what_the_variables_held(style: Literal["json", "console"], library: bool) -> None:
+@pytest.mark.parametrize("allow_personal", [False, True])
+def test_an_error_is_told_by_its_kind_and_its_way_and_not_by_what_it_says(
+    style: Literal["json", "console"], library: bool, allow_personal: bool
+) -> None:
+    """The agents SDK logs what a deployer's tools raise; a text like "no customer with number +49…" is theirs."""
     out = io.StringIO()
-    configure_logging("voice-worker", format=style, level="info", stream=out)
+    configure_logging("voice-worker", format=style, level="info", allow_personal=allow_personal, stream=out)
 
     def transcribe() -> None:
         transcript = " ".join(["my number is", *["five"] * 3])
-        raise ValueError(f"{len(transcript)} characters")
+        raise ValueError(f"no customer {1}23 of {len(transcript)}")
 
     try:
         transcribe()
@@ -68,5 +84,7 @@ def test_a_traceback_does_not_show_what_the_variables_held(style: Literal["json"
         else:
             structlog.get_logger().exception("speech.failed")
 
-    assert "transcribe" in out.getvalue(), "the traceback itself must be there"
+    assert "ValueError" in out.getvalue()
+    assert "transcribe" in out.getvalue(), "the way must be there"
     assert "five five five" not in out.getvalue()
+    assert ("no customer 123" in out.getvalue()) is allow_personal

@@ -103,11 +103,16 @@ FAULTS = st.sampled_from([202, 202, 202, 400, 429, 500, 503, 403, *NoAnswer, Pro
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(script=calls(), faults=st.lists(FAULTS, max_size=25), batches=st.lists(st.booleans(), min_size=60, max_size=60))
+@given(
+    script=calls(),
+    faults=st.lists(FAULTS, max_size=25),
+    batches=st.lists(st.booleans(), min_size=60, max_size=60),
+    shared=st.booleans(),
+)
 def test_every_place_once_in_order_never_while_held_and_nothing_lost(
-    script: Script, faults: list[int | NoAnswer | type[ProcessKilledError]], batches: list[bool]
+    script: Script, faults: list[int | NoAnswer | type[ProcessKilledError]], batches: list[bool], shared: bool
 ) -> None:
-    world = World()
+    world = World(shared=shared)
     world.ccm.script = list(faults)
     watch = _watch_the_hold(world)
     for one, run in zip(script.events, batches, strict=False):

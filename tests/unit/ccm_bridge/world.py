@@ -225,11 +225,16 @@ class World:
     ccm: FakeCcm = field(init=False)
     handler: ConversationDelivery = field(init=False)
     crashes: int = 0
-    #: What the consumer keeps for the handler between turns, as long as it holds the call.
+    #: What the consumer keeps for the handler between turns.
     memory: dict[str, Any] = field(default_factory=dict)
+    #: Two bridges share the group, and have the call in turn.
+    shared: bool = False
+    _other: tuple[ConversationDelivery, dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.ccm = FakeCcm(self.clock)
+        self.restart()
+        self._other = self.handler, self.memory
         self.restart()
 
     def restart(self) -> None:
@@ -266,6 +271,8 @@ class World:
 
     def turn(self) -> None:
         """What the consumer does with a doorbell: ask until there is nothing more to do now."""
+        if self.shared:
+            (self.handler, self.memory), self._other = self._other, (self.handler, self.memory)
         for _ in range(1000):
             view = CallView(CALL, tuple(self.events), self.cursor, tuple(self.receipts), memory=self.memory)
             try:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from call_events.catalogue import DialOutcome, LegLeft, Role, TransferRequested
 from call_events.clock import SystemClock
@@ -226,6 +227,8 @@ class Instance:
         self._world = world
         self.gauges = FakeGauges()
         self.name = f"transfer-orchestrator/{name}"
+        #: What the handler keeps between turns.
+        self.memory: dict[str, Any] = {}
         recorder = Recorder(world.log, world.clock, self.gauges, instance=self.name)
         self.dials = Dials(world.dialler, recorder, world.clock, self.gauges, QUICK)
         self.handler = Transfers(
@@ -242,8 +245,10 @@ class Instance:
         """One turn, as the consumer gives it: never two at once for a call, over all instances."""
         async with self._world.lease:
             events = await self._world.log.read(CALL)
-            view = CallView(call=CALL, events=events, cursor=self._world.cursor, receipts=())
+            memory, self.memory = self.memory, {}  # lost with a turn that fails
+            view = CallView(call=CALL, events=events, cursor=self._world.cursor, receipts=(), memory=memory)
             progress = await self.handler(view)
+            self.memory = memory
             check(progress, view)
             self._world.cursor = progress.through
             self._world.seen = len(events)

@@ -185,6 +185,23 @@ async def test_the_end_of_the_call_stops_the_ringing_phone_though_nothing_can_be
     assert await world.types() == ["requested", "dialing", "ringing"]
 
 
+async def test_the_end_of_the_log_leaves_two_people_who_talk_alone(world: World) -> None:
+    """A worker that has failed ends the log and stays with them itself: see docs/adr/0008."""
+    await world.call_begins()
+    async with world.instance() as one:
+        await world.ask()
+        await world.until("ringing")
+        world.dialler.phone("7001").answer()
+        await world.until("connected")
+        await wait_until(lambda: not one.gauges.running)
+        looks = world.dialler.looks
+        await world.write(CallEnded(ended_by=EndedBy.SYSTEM, cause="WORKER_FAULT", duration_ms=1))
+        await wait_until(lambda: world.cursor == 6 and world.wake_at is None, what="the call is finished")
+        await one.handle()
+    assert world.dialler.removed == []
+    assert world.dialler.looks == looks, "nor does it watch them: whoever has the room does"
+
+
 async def test_somebody_elses_cancelling_stops_the_ringing_phone(world: World) -> None:
     await world.call_begins()
     async with world.instance() as one:

@@ -11,8 +11,8 @@ from call_events.ids import CallId
 from call_events.ports import AnyEvent, Appended
 from call_events.testing import START, InMemoryEventLog, ManualClock
 from voice_worker.domain.conversation import Line
+from voice_worker.domain.facts import AiAudible, AiQuiet, AiSaid, SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.domain.profile import AgentSpec, Destination, Profile
-from voice_worker.domain.turns import AiAudible, AiQuiet, AiSaid, SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.errors import VoiceFailed
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits

@@ -26,7 +26,7 @@ from call_events.testing import START, event, said, speaking, started
 from support.waiting import wait_until
 from unit.voice_worker.fakes import CALL, FakeVoice, Sentence, Stage
 from voice_worker.domain.call import Phase
-from voice_worker.domain.signals import CustomerGone, GoodbyeAsked, HumanGone, RoomGone, VoiceLost
+from voice_worker.domain.signals import CustomerGone, GoodbyeAsked, HumanGone, RoomGone, TransferOutcome, VoiceLost
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
 
@@ -186,6 +186,18 @@ async def test_the_ai_is_muted_as_soon_as_the_human_is_connected_and_leaves_afte
         hang_up(conductor)
     assert await texts(stage) == ["across the seam", "afterwards"]
     assert not conductor.state.messages_held
+
+
+async def test_the_ai_is_muted_by_the_news_itself_however_busy_the_call_is() -> None:
+    """The inbox may hold something that takes seconds; the two people must not hear the AI meanwhile."""
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        voice = stage.studio.voices[0]
+        conductor.signal(TransferOutcome(connected(asked)))
+        assert voice.muted, "without a turn of the loop in between"
+        hang_up(conductor)
 
 
 async def test_a_sentence_that_goes_on_long_after_the_seam_is_told_once() -> None:

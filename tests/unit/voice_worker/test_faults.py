@@ -1,7 +1,9 @@
 """A fault that nobody foresaw, in each phase of a call: no caller is left in silence and no log stays open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,7 +23,7 @@ from support.waiting import wait_until
 from unit.voice_worker.fakes import CALL, PROFILE, Stage
 from unit.voice_worker.test_conduct import conducting, connected, of, request, tell, types
 from voice_worker.domain.call import Phase
-from voice_worker.domain.signals import CustomerGone, HumanGone, VoiceLost
+from voice_worker.domain.signals import CustomerGone, HumanGone, RoomGone, Signal, VoiceLost
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.transfers import bad_news
 
@@ -113,19 +115,68 @@ async def test_a_fault_while_the_room_is_entered_ends_it() -> None:
     assert stage.legs.ended
 
 
-async def test_a_fault_while_a_human_talks_leaves_the_two_people_alone() -> None:
-    stage = Stage()
-    stage.legs.in_room = {"human-1"}
-    async with conducting(stage) as (conductor, _):
+@asynccontextmanager
+async def left_to_two_people(stage: Stage) -> AsyncIterator[Conductor]:
+    """A fault between a customer and a human: the log is closed, and they are still talking."""
+    async with conducting(stage) as (conductor, task):
         asked = await request(stage, conductor)
         await tell(stage, connected(asked))
         await wait_until(lambda: len(stage.studio.ears) == 2 and stage.studio.voices[0].closed)
         stage.studio.ears[0].broken.set()
+
+        async def closed() -> bool:
+            return "call.ended" in await types(stage)
+
+        await wait_until(closed)
+        assert not task.done()
+        assert not stage.legs.ended, "their conversation goes on"
+        yield conductor
+
+
+@pytest.mark.parametrize(
+    "parting",
+    [
+        CustomerGone(reason="CLIENT_INITIATED", at=START),
+        HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START),
+        RoomGone(reason="ROOM_DELETED", at=START),
+    ],
+)
+async def test_a_fault_between_two_people_ends_the_log_and_when_one_leaves_the_other_is_sent_home(
+    parting: Signal,
+) -> None:
+    """Neither is cut off by our fault, and neither sits in silence for ever when the other has gone."""
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with left_to_two_people(stage) as conductor:
+        conductor.signal(HumanGone(identity="human-9", reason="CLIENT_INITIATED", at=START))
+        conductor.signal(VoiceLost(detail="too late to matter"))
+        conductor.signal(parting)
+        await wait_until(lambda: stage.legs.ended)
     over = (await stage.log.read(CALL))[-1].data
     assert isinstance(over, CallEnded)
     assert (over.ended_by, over.cause) == (EndedBy.SYSTEM, "WORKER_FAULT")
-    assert not stage.legs.ended, "their conversation goes on"
     assert len(stage.studio.voices) == 1, "the AI does not talk over them"
+
+
+async def test_two_people_who_never_leave_are_sent_home_in_the_end() -> None:
+    stage = Stage()
+    stage.limits = replace(stage.limits, people_s=0.1)
+    stage.legs.in_room = {"human-1"}
+    async with left_to_two_people(stage):
+        await wait_until(lambda: stage.legs.ended)
+
+
+async def test_a_customer_whose_human_is_not_there_is_not_left_alone_after_a_fault() -> None:
+    """The log knows of a person; the room does not."""
+    stage = Stage()
+    async with conducting(stage) as (conductor, _):
+        asked = await request(stage, conductor)
+        stage.legs.in_room = {"human-1"}
+        await tell(stage, connected(asked))
+        await wait_until(lambda: len(stage.studio.ears) == 2 and stage.studio.voices[0].closed)
+        stage.legs.in_room = set()
+        stage.studio.ears[0].broken.set()
+        await wait_until(lambda: stage.legs.ended)
 
 
 async def test_the_room_is_ended_before_the_log_has_taken_everything() -> None:

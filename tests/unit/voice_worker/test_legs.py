@@ -10,11 +10,13 @@ import pytest
 from livekit import api, rtc
 
 from support.waiting import wait_until
+from voice_worker.adapters import livekit_room
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.domain.signals import CustomerGone, HumanGone, RoomGone, Signal
 from voice_worker.ports import CustomerLeg
 
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+REJOIN_S = 0.05
 STANDARD = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
 
 
@@ -51,6 +53,15 @@ class FakeRoom:
         participant.disconnect_reason = reason
         self._listeners["participant_disconnected"](participant)
 
+    def loses_the_server(self) -> None:
+        """As the client tells of it: first of itself, then of everybody else."""
+        self._listeners["reconnecting"]()
+        for participant in list(self.remote_participants.values()):
+            self.leaves(participant, None)
+
+    def finds_the_server(self) -> None:
+        self._listeners["reconnected"]()
+
     def closes(self, reason: int) -> None:
         self._listeners["disconnected"](reason)
 
@@ -67,7 +78,7 @@ async def signals() -> list[Signal]:
 
 @pytest.fixture
 async def legs(room: FakeRoom, signals: list[Signal]) -> LiveKitLegs:
-    made = LiveKitLegs(cast("rtc.Room", room), cast("api.LiveKitAPI", None), rejoin_s=0.05)
+    made = LiveKitLegs(cast("rtc.Room", room), cast("api.LiveKitAPI", None), rejoin_s=REJOIN_S)
     made.watch(signals.append, lambda _identity, _sid: None)
     return made
 
@@ -171,6 +182,60 @@ async def test_a_caller_who_does_not_come_back_is_gone(
     assert before <= signals[0].at <= vanished, "when it was last seen, not when it was given up"
 
 
+async def test_nobody_is_given_up_while_we_are_out_of_the_room_ourselves(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    """Whoever is away sees nobody come back: a caller who was there all the time would be hung up."""
+    room.joins(phone())
+    room.joins(FakeParticipant("human-7"))
+    await found(legs)
+    room.loses_the_server()
+    await asyncio.sleep(3 * REJOIN_S)
+    assert signals == []
+    assert await legs.joined("sip_1", 0)
+    room.finds_the_server()
+    room.joins(phone())
+    await wait_until(lambda: signals)
+    assert [type(one) for one in signals] == [HumanGone], "the time of the one who stays away begins with our return"
+
+
+async def test_time_that_ran_when_we_lost_the_server_begins_again(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    caller = phone()
+    room.joins(caller)
+    await found(legs)
+    room.leaves(caller, None)
+    room.loses_the_server()
+    await asyncio.sleep(3 * REJOIN_S)
+    room.finds_the_server()
+    assert signals == []
+    await wait_until(lambda: signals)
+    assert isinstance(signals[0], CustomerGone)
+
+
+async def test_a_room_that_we_do_not_find_again_is_gone(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(livekit_room, "AWAY_SECONDS", 0.05)
+    room.joins(phone())
+    await found(legs)
+    room.loses_the_server()
+    await wait_until(lambda: signals)
+    assert isinstance(signals[0], RoomGone)
+    assert signals[0].reason == "UNREACHABLE"
+
+
+async def test_a_server_that_the_client_has_given_up_is_told_as_unreachable(
+    room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
+) -> None:
+    room.joins(phone())
+    await found(legs)
+    room.loses_the_server()
+    room.closes(rtc.DisconnectReason.UNKNOWN_REASON)
+    assert [getattr(one, "reason", "") for one in signals] == ["UNREACHABLE"]
+
+
 async def test_the_customer_of_the_call_is_not_mistaken_for_a_human(
     room: FakeRoom, legs: LiveKitLegs, signals: list[Signal]
 ) -> None:
@@ -188,6 +253,18 @@ async def test_a_human_whom_the_log_knows_first_is_waited_for(room: FakeRoom, le
     async with asyncio.TaskGroup() as group:
         coming = group.create_task(legs.joined("human-7", 2))
         await asyncio.sleep(0)
+        room.joins(FakeParticipant("human-7"))
+    assert coming.result()
+
+
+async def test_a_human_is_not_missed_while_we_are_out_of_the_room_ourselves(room: FakeRoom, legs: LiveKitLegs) -> None:
+    """They pick up while livekit-server restarts: taken for absent, the AI would talk over two people."""
+    room.loses_the_server()
+    async with asyncio.TaskGroup() as group:
+        coming = group.create_task(legs.joined("human-7", 0.05))
+        await asyncio.sleep(0.15)
+        assert not coming.done()
+        room.finds_the_server()
         room.joins(FakeParticipant("human-7"))
     assert coming.result()
 

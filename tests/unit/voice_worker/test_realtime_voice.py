@@ -1,5 +1,6 @@
 """What the SDK raises must reach the call as a voice that is lost, never as a fault of the worker."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -13,8 +14,8 @@ from voice_worker.adapters.example_book import ExampleBook
 from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
 from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.call import SessionState
+from voice_worker.domain.facts import Fact, RecogniserLost
 from voice_worker.domain.signals import Signal, VoiceLost
-from voice_worker.domain.turns import Fact, RecogniserLost
 from voice_worker.errors import VoiceFailed
 from voice_worker.ports import Desk
 
@@ -32,10 +33,32 @@ class FakeDesk:
         self.signals.append(signal)
 
 
-def a_voice(desk: FakeDesk) -> RealtimeVoice:
+class FakeTrack(rtc.LocalAudioTrack):
+    """Notes when it is silenced."""
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+
+    def mute(self) -> None:
+        self._order.append("silent")
+
+
+class FakeRoom:
+    """We are in it, with the tracks that we have published."""
+
+    def __init__(self) -> None:
+        self.local_participant = self
+        self.identity = "agent"
+        self.track_publications: dict[str, Any] = {}
+
+    def publish(self, track: FakeTrack) -> None:
+        self.track_publications["TR_1"] = SimpleNamespace(track=track)
+
+
+def a_voice(desk: FakeDesk, room: FakeRoom | None = None) -> RealtimeVoice:
     access = ModelAccess(base_url="http://127.0.0.1:1/v1", api_key="k", realtime_model="m", stt_model="s")
     return RealtimeVoice(
-        room=None,
+        room=cast("rtc.Room | None", room),
         desk=cast("Desk", desk),
         source="ai1",
         profile=PROFILE,
@@ -78,3 +101,37 @@ async def test_a_session_that_closed_by_itself_is_a_voice_that_is_lost(monkeypat
     voice.tell("Greet the caller.")
     assert desk.signals == [VoiceLost(detail="SessionClosed")]
     assert [type(fact) for fact in desk.facts] == [RecogniserLost]
+
+
+async def test_the_track_is_silent_before_anything_else_is_done_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupting the session takes turns of a loop that may be busy; what is queued would be heard meanwhile."""
+    order: list[str] = []
+
+    async def start(*_: Any, **__: Any) -> None:
+        """Ready."""
+
+    monkeypatch.setattr(AgentSession, "start", start)
+    monkeypatch.setattr(AgentSession, "interrupt", lambda *_, **__: order.append("interrupted"))
+    room = FakeRoom()
+    voice = a_voice(FakeDesk(), room)
+    await voice.start("generic", ())
+    room.publish(FakeTrack(order))
+    voice.mute()
+    voice.mute()
+    assert order == ["silent", "interrupted"], "without a turn of the loop in between"
+
+
+async def test_a_voice_that_is_muted_while_it_starts_comes_up_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is connected just as the AI comes (back): its track is published after it was told to be silent."""
+    order: list[str] = []
+    room = FakeRoom()
+    voice = a_voice(FakeDesk(), room)
+
+    async def start(*_: Any, **__: Any) -> None:
+        voice.mute()
+        assert order == []
+        room.publish(FakeTrack(order))
+
+    monkeypatch.setattr(AgentSession, "start", start)
+    await voice.start("generic", ())
+    assert order == ["silent"]

@@ -6,8 +6,8 @@ import pytest
 
 from call_events.catalogue import Role, Speaker
 from call_events.testing import START
+from voice_worker.domain.facts import Fact, SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
-from voice_worker.domain.turns import Fact, SpeechEnded, SpeechStarted, TextArrived
 
 CUSTOMER = Speaker(role=Role.CUSTOMER, name="Customer", identity="sip_1")
 

@@ -15,23 +15,21 @@ from call_events.catalogue import (
     UtteranceStarted,
 )
 from call_events.testing import START
-from voice_worker.domain.turns import (
+from voice_worker.domain.facts import (
     AiAudible,
     AiQuiet,
     AiSaid,
     AiSettled,
     Closing,
     Fact,
-    Ledger,
     Patience,
     RecogniserLost,
     SpeechEnded,
-    SpeechEvent,
     SpeechStarted,
     TextArrived,
     TextFailed,
-    hear,
 )
+from voice_worker.domain.turns import Ledger, SpeechEvent, hear
 
 CUSTOMER = Speaker(role=Role.CUSTOMER, name="Customer", identity="sip_1")
 BILLING = Speaker(role=Role.AI, name="Billing AI", identity="agent", agent="billing")

@@ -56,6 +56,8 @@ class Held:
     epoch: int = 0
     cursor: int = 0
     attempts: int = 0
+    #: Stream id of the last receipt that was written under this claim.
+    last_receipt: bytes | None = None
     #: Doorbells of this call that came while it was held; acknowledged with it.
     later: dict[str, None] = field(default_factory=dict)
     #: Event loop's seconds after which the call must not be worked on: the lease may then end before the work does.
@@ -109,7 +111,7 @@ class GroupClaims:
         self._group = group
         self._worker = worker
         self._lease_ms = lease_ms
-        self._max_events = max_events
+        self.max_events = max_events
 
     async def claim(self, call: CallId, token: str) -> Claim | Refusal:
         """Take the call, if it has something to do and nobody holds it."""
@@ -117,12 +119,27 @@ class GroupClaims:
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
-            (self._worker, self._lease_ms, self._max_events, self._group, token),
+            (self._worker, self._lease_ms, self.max_events, self._group, token),
         )
         if answer[0] <= 0:
             return Refusal(answer[0])
         epoch, cursor, entries, attempts = answer
         return Claim(epoch, cursor, script_entries(entries), attempts)
+
+    async def catch_up(
+        self, call: CallId, *, first: int, last: int, receipts_from: bytes | None
+    ) -> tuple[list[Entry], list[Entry]]:
+        """What a holder lacks of its call: the events ``first`` … ``last``, and the receipts from one on (absent: all).
+
+        Of each at most ``max_events`` and one: whoever gets so many asks again.
+        """
+        at = keys.group_keys(self._group, call)
+        most = ("COUNT", self.max_events + 1)
+        events, receipts = await self._runner.ask(
+            ("XRANGE", at.stream, f"0-{first}", f"0-{last}", *most),
+            ("XRANGE", at.receipts, receipts_from or "-", "+", *most),
+        )
+        return script_entries(events), script_entries(receipts)
 
     async def commit(
         self,
@@ -150,7 +167,7 @@ class GroupClaims:
             (
                 *(held.epoch, held.cursor, to, seen),
                 "" if wake_at is None else int(wake_at.timestamp() * 1000),
-                *(self._lease_ms, self._max_events, self._group, held.call, attempts or ""),
+                *(self._lease_ms, self.max_events, self._group, held.call, attempts or ""),
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),
@@ -158,6 +175,7 @@ class GroupClaims:
         if answer[0] < 0:
             raise FencedError
         held.cursor, held.attempts = to, attempts
+        held.last_receipt = answer[-1] or held.last_receipt
         if answer[0] == 1:
             return script_entries(answer[1])
         for token in tokens:
@@ -221,12 +239,16 @@ def receipt_args(receipts: Sequence[Receipt]) -> list[Arg]:
     args: list[Arg] = [len(receipts)]
     for receipt in receipts:
         why = str(receipt.detail.get("reason", REFUSED)) if receipt.outcome == REFUSED else ""
-        wire = {"seq": receipt.seq, "outcome": receipt.outcome, "detail": receipt.detail}
-        args += (receipt.seq, why, orjson.dumps(wire))
+        args += (receipt.seq, why, write_receipt(receipt))
     return args
 
 
+def write_receipt(receipt: Receipt) -> bytes:
+    """The receipt as it is stored."""
+    return orjson.dumps({"seq": receipt.seq, "outcome": receipt.outcome, "detail": receipt.detail})
+
+
 def read_receipt(raw: bytes) -> Receipt:
-    """What :func:`receipt_args` has written."""
+    """What :func:`write_receipt` has written."""
     wire: dict[str, Any] = orjson.loads(raw)
     return Receipt(seq=wire["seq"], outcome=wire["outcome"], detail=wire["detail"])

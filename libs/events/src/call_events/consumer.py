@@ -97,7 +97,7 @@ class Consumer:
         self._options = options
         self._stop = asyncio.Event()
         self._bench = Workbench(options.slots)
-        views = Views(redis, group=group, max_events=options.cached_events)
+        views = Views(claims, clock=clock, max_bytes=options.cached_bytes)
         self._upkeep = Upkeep(
             redis, claims, self._bench, group=group, worker=worker, options=options, clock=clock, stopping=self._stop
         )

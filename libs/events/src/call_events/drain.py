@@ -91,10 +91,8 @@ class Drain:
                     await self._put_aside(held, error)
             except FencedError:
                 metrics.FENCED.labels(self._group).inc()
-                self._views.forget(held.call)
                 log.warning("call.fenced", epoch=held.epoch)
             except LogUnavailable as error:
-                self._views.forget(held.call)
                 log.warning("call.dropped_without_redis", error=str(error))
             except ResponseError as error:  # this call's keys are not what they must be; the others are fine
                 self._views.forget(held.call)
@@ -111,14 +109,13 @@ class Drain:
         try:
             await self._drain(held, known)
         except _Gone:
-            self._views.forget(held.call)
             if held.lost:
                 metrics.LOST_LEASES.labels(self._group).inc()
                 log.warning("call.lease_lost", epoch=held.epoch)
             else:
                 await self._claims.release(held)
-            return
-        self._views.keep(known)
+        finally:
+            self._views.keep(known)
 
     async def _put_aside(self, held: Held, error: Exception) -> None:
         """Asking again would end the same way: the reason is with the call until somebody unparks it."""
@@ -147,7 +144,7 @@ class Drain:
         except _Gone:
             raise
         except Exception as error:  # noqa: BLE001 - the consumer's edge: one call's failure stays that call's
-            return await self._failed(held, seen, error)
+            return await self._failed(held, known, seen, error)
         waits = progress.wake_at is not None
         through = progress.through
         asked = asyncio.get_running_loop().time()
@@ -160,7 +157,7 @@ class Drain:
         )
         if more is not None:
             held.keep_until(asked + self._options.working_lease_s)
-        known.receipts += progress.receipts
+        known.committed(held, progress.receipts)
         self._finished(view, through, waits=waits)
         if more is None and progress.wake_at is not None:
             self._upkeep.wake_at(progress.wake_at)
@@ -185,7 +182,8 @@ class Drain:
         check(progress, view)
         return progress
 
-    async def _failed(self, held: Held, seen: int, error: Exception) -> list[Entry] | None:
+    async def _failed(self, held: Held, known: Known, seen: int, error: Exception) -> list[Entry] | None:
+        known.memory.clear()  # whatever it had come to when it failed
         failures = held.attempts + 1
         what = told(error, ours=(self._package,))
         if not may_pass(error) and failures >= self._options.max_attempts:
@@ -197,13 +195,13 @@ class Drain:
         log.warning("call.failed", error=what, after=held.cursor, attempts=failures, pause_s=round(pause, 3))
         wake_at = self._clock.now() + timedelta(seconds=pause)
         more = await self._claims.commit(held, to=held.cursor, seen=seen, wake_at=wake_at, attempts=failures)
+        known.committed(held, ())
         if more is None:
             self._upkeep.wake_at(wake_at)
         return more
 
     async def _park(self, held: Held, to: int, reason: str, receipts: tuple[Receipt, ...]) -> None:
         await self._claims.park(held, to=to, reason=reason, receipts=receipts)
-        self._views.forget(held.call)
         metrics.PARKED.labels(self._group).inc()
         metrics.HANDLED.labels(self._group, "parked").inc()
         log.error("call.parked", after=to, reason=reason)

@@ -27,16 +27,19 @@ def seq_of(entry_id: bytes) -> int:
     return int(entry_id[2:])
 
 
-def decode_entry(call: CallId, seq: int, raw: bytes) -> AnyEvent:
+def decode_entry(call: CallId, seq: int, raw: bytes, *, told: set[int] | None = None) -> AnyEvent:
     """One event; bytes that are none become :class:`UnknownData` with ``wire_type`` ``undecodable``.
 
-    It is counted and logged.
+    It is counted and logged; once only by a reader that may decode an entry again and keeps in ``told`` which it was.
     """
     try:
         return decode(raw, seq=seq)
     except BadEvent as error:
-        metrics.UNDECODABLE.inc()
-        log.warning("event.undecodable", call=call, seq=seq, error=str(error))
+        if told is None or seq not in told:
+            metrics.UNDECODABLE.inc()
+            log.warning("event.undecodable", call=call, seq=seq, error=str(error))
+        if told is not None:
+            told.add(seq)
         return Event[EventData](
             data=UnknownData(wire_type=UNDECODABLE, raw={"error": str(error)}),
             call=call,

@@ -11,6 +11,7 @@
     │   ├── CallClosed             the call's log has ended
     │   ├── TailMoved              somebody else appended first (optimistic concurrency)
     │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
+    ├── LogDamaged                 a call's log lacks events that were in it; a person has to look
     └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
 
 Whether to try again is data (`retry`); who tries, and how often, is the caller's policy.
@@ -63,6 +64,10 @@ class TailMoved(AppendRefused):
 
 class StaleOwner(AppendRefused):
     """A newer owner has taken the call over."""
+
+
+class LogDamaged(CallEventsError):
+    """A call's log is not numbered 1 to its end any more."""
 
 
 class LogUnavailable(CallEventsError):

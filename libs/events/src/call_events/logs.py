@@ -1,7 +1,9 @@
 """Logging, set up once as a process starts.
 
 Personal data may only stand under keys that begin with ``pii.`` or ``pii_``; one processor drops those unless the
-process was told to keep them. So a log line is safe by its keys, not by everybody's care.
+process was told to keep them. Another one tells of an error its kind and its way and not its text, whoever logs it:
+libraries log the errors of the code they call, and the text of an error repeats what it was about. So a log line is
+safe by its making, not by everybody's care.
 """
 
 import logging
@@ -10,21 +12,31 @@ from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, WrappedLogger
+
+from call_events.telling import told, way
 
 Format = Literal["json", "console"]
 
-_PERSONAL = ("pii.", "pii_")
+#: The last is what the agents SDK calls them.
+_PERSONAL = ("pii.", "pii_", "lk.pii.")
 
 
 def drop_personal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Remove personal data, also one level down in mappings."""
-    return {
-        key: _without_personal(value) if isinstance(value, Mapping) else value
-        for key, value in event.items()
-        if not key.startswith(_PERSONAL)
-    }
+    """Remove personal data, however deep in mappings and lists."""
+    return {key: _without_personal(value) for key, value in event.items() if not key.startswith(_PERSONAL)}
+
+
+def tell_errors(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put in the place of a traceback, whose last line is the error's text, what kind of error it is and its way."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    elif isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["error"], event["way"] = told(error), way(error)
+    return event
 
 
 def configure_logging(
@@ -41,7 +53,7 @@ def configure_logging(
         service: stands in every line.
         format: ``json`` for machines, ``console`` for a person at a terminal.
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        allow_personal: keep ``pii.*`` keys; only where the law and the profile allow it.
+        allow_personal: keep ``pii.*`` keys and the texts of errors; only where the law and the profile allow it.
         stream: standard output unless given.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -57,13 +69,12 @@ def configure_logging(
         add_service,
     ]
     if not allow_personal:
-        shared.append(drop_personal)
-    # Local variables of a traceback hold transcripts, numbers and keys: structlog's defaults would print them.
-    tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+        shared += [tell_errors, drop_personal]
     render: list[Any] = (
-        [tracebacks, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if format == "json"
         else [
+            # Local variables of a traceback hold transcripts, numbers and keys: structlog's default would print them.
             structlog.dev.ConsoleRenderer(
                 colors=(stream or sys.stdout).isatty(), exception_formatter=structlog.dev.plain_traceback
             )
@@ -88,5 +99,9 @@ def configure_logging(
     root.setLevel(max(number, logging.WARNING))
 
 
-def _without_personal(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: inner for key, inner in value.items() if not str(key).startswith(_PERSONAL)}
+def _without_personal(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_personal(inner) for key, inner in value.items() if not str(key).startswith(_PERSONAL)}
+    if isinstance(value, list | tuple):
+        return [_without_personal(inner) for inner in value]
+    return value

@@ -84,10 +84,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """What a handler is given: the call's history so far and what is new."""
+    """What a handler is given: the call's history so far and what is new. To be looked at until the handler answers."""
 
     call: CallId
-    #: Every event of the call that can be seen now, 1, 2, 3 …
+    #: Every event of the call that can be seen now, 1, 2, 3 …; decoded as it is looked at, so a handler that needs the
+    #: whole call at every turn folds it once and keeps the fold in ``memory``.
     events: Sequence[AnyEvent]
     #: Everything up to this number is finished by this group.
     cursor: int
@@ -95,8 +96,14 @@ class CallView:
     receipts: Sequence[Receipt]
     #: How often the event after the cursor has failed before (drives back-off).
     attempts: int = 0
-    #: For what the handler would work out anew from the same events at every turn. Empty whenever the call is read
-    #: from the log again; a handler must come to the same answers with and without it.
+    #: For what the handler would work out anew from the same events and receipts at every turn.
+    #:
+    #: What the next turn finds here is what the last one left, also if other workers have had the call in between: its
+    #: ``events`` and ``receipts`` then begin with those of the last turn and the receipts of its answer. If the answer
+    #: was not committed, or there was none, it finds nothing: a handler may note its own receipts before they are
+    #: committed. It may find nothing at any turn, and must come to the same answers with and without it. So keep only
+    #: what follows from events and receipts, never a clock reading or an outcome; and numbers of events rather than
+    #: events, which take ten times the room.
     memory: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property

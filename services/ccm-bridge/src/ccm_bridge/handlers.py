@@ -71,12 +71,9 @@ class ConversationDelivery:
 
     async def __call__(self, view: CallView) -> Progress:
         """Send the messages of the next place that has any, if they are due; finish what needs none."""
-        # Carried from turn to turn, and dropped with a turn that fails: its receipts were not committed.
-        history: History = view.memory.pop(_HISTORY, None) or History()
+        history: History = view.memory.setdefault(_HISTORY, History())
         history.follow(view.events, view.receipts)
-        progress = await self._go_on(view, history)
-        view.memory[_HISTORY] = history
-        return progress
+        return await self._go_on(view, history)
 
     async def _go_on(self, view: CallView, history: History) -> Progress:
         cursor = view.cursor

@@ -69,7 +69,9 @@ class Process:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(arrive(), name="enter")
                     group.create_task(studio.open(), name="model")
+                    tidying = group.create_task(legs.audio.tidy(), name="tidy")
                     await conductor.run()
+                    tidying.cancel()
             finally:
                 await studio.close()
                 await legs.close()

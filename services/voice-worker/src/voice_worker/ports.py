@@ -9,8 +9,8 @@ from call_events.catalogue import Speaker
 from voice_worker.domain.book import Caller, Demo, Invoice, Order, Product, Ticket, Trial
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
+from voice_worker.domain.facts import Fact
 from voice_worker.domain.signals import Signal
-from voice_worker.domain.turns import Fact
 
 Hear = Callable[[Fact], None]
 

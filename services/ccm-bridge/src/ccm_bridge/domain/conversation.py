@@ -211,9 +211,9 @@ class Conversation:
 
     def _leg_left(self, history: History, event: AnyEvent, data: LegLeft) -> tuple[Message, ...]:
         connected = history.humans.get(data.identity)
-        if not self.human_legs or connected is None or connected.seq > event.seq:
+        if not self.human_legs or connected is None or connected > event.seq:
             return ()
-        return (self._leg_end(history, event, connected),)
+        return (self._leg_end(history, event, history.event(connected)),)
 
     def _leg_end(self, history: History, event: AnyEvent, connected: AnyEvent) -> Message:
         assert isinstance(connected.data, TransferConnected)
@@ -229,11 +229,11 @@ class Conversation:
     def _ended(self, history: History, event: AnyEvent, data: CallEnded) -> Iterator[Message]:
         for utterance_id, place in history.started.items():
             if history.is_late(utterance_id) and utterance_id not in history.resolved:
-                yield from self._missing(history, place, event, "call_ended", late=True)
+                yield from self._missing(history, history.event(place), event, "call_ended", late=True)
         if self.human_legs:
             for identity, connected in history.humans.items():
-                if not any(isinstance(e.data, LegLeft) and e.data.identity == identity for e in history.events):
-                    yield self._leg_end(history, event, connected)
+                if identity not in history.left:
+                    yield self._leg_end(history, event, history.event(connected))
         facts = (("cause", data.cause), ("endedBy", data.ended_by.value), ("durationMs", data.duration_ms))
         left = self.signal_end and data.ended_by is EndedBy.CUSTOMER
         ended = self._message(history, event, "call.ended", _CONNECTOR if left else self._system, "Call ended", *facts)

@@ -118,10 +118,11 @@ def _held(history: History, event: AnyEvent, now: datetime, bounds: Bounds) -> t
 def _at_start(
     history: History, event: AnyEvent, utterance_id: str, now: datetime, *, conversation: Conversation, bounds: Bounds
 ) -> Step:
-    if history.started[utterance_id].seq != event.seq:
+    if history.started[utterance_id] != event.seq:
         return Pass(_passed(event.seq, "repeated"))
-    resolution = history.resolved.get(utterance_id)
-    if resolution is not None:
+    resolved = history.resolved.get(utterance_id)
+    if resolved is not None:
+        resolution = history.event(resolved)
         messages = conversation.speech(history, event, resolution, late=False)
         assert isinstance(resolution.data, UtteranceCompleted | UtteranceDiscarded)
         reason = resolution.data.reason if isinstance(resolution.data, UtteranceDiscarded) else "empty"
@@ -130,7 +131,7 @@ def _at_start(
         messages = conversation.unresolved(history, event, history.events[-1])
         return _send(history, messages, Pass(_passed(event.seq, "call_ended")))
     ended = history.ended.get(utterance_id)
-    until = event.time + bounds.speech if ended is None else ended.time + bounds.text
+    until = event.time + bounds.speech if ended is None else ended + bounds.text
     if now < until:
         return Wait(until, Waiting.TEXT)
     return Pass(_passed(event.seq, UNFINISHED))
@@ -139,18 +140,19 @@ def _at_start(
 def _at_resolution(
     history: History, event: AnyEvent, data: UtteranceCompleted | UtteranceDiscarded, conversation: Conversation
 ) -> Step:
-    place = history.started.get(data.utterance_id)
-    first = history.resolved[data.utterance_id].seq == event.seq
-    if place is None:
+    started = history.started.get(data.utterance_id)
+    first = history.resolved[data.utterance_id] == event.seq
+    if started is None:
         # A text without a beginning was still said; a discarded nothing was not.
-        is_text = isinstance(data, UtteranceCompleted) and history.completed[data.utterance_id].seq == event.seq
+        is_text = isinstance(data, UtteranceCompleted) and history.completed[data.utterance_id] == event.seq
         return _send(history, conversation.speech(history, event, event, late=False) if is_text else (), Pass())
     if first:
         if not history.is_late(data.utterance_id):
             return Pass()
         reason = data.reason if isinstance(data, UtteranceDiscarded) else "empty"
-        return _send(history, conversation.speech(history, place, event, late=True), Pass(_passed(place.seq, reason)))
-    if isinstance(data, UtteranceCompleted) and history.completed[data.utterance_id].seq == event.seq:
+        messages = conversation.speech(history, history.event(started), event, late=True)
+        return _send(history, messages, Pass(_passed(started, reason)))
+    if isinstance(data, UtteranceCompleted) and history.completed[data.utterance_id] == event.seq:
         # Given up and found after all. The place may already bear a note, so this text stands at its own.
         return _send(history, conversation.speech(history, event, event, late=True), Pass())
     return Pass()
@@ -158,7 +160,7 @@ def _at_resolution(
 
 def _send(history: History, messages: tuple[Message, ...], nothing: Pass) -> Step:
     """Send what is not settled yet; a crash between two messages of one place leaves the first with a receipt."""
-    due = tuple(message for message in messages if (message.seq, message.part) not in history.settled)
+    due = tuple(message for message in messages if not history.is_settled(message.seq, message.part))
     return Deliver(due) if due else Pass() if messages else nothing
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from call_events.catalogue import DialOutcome, TransferRequested
+from call_events.catalogue import DialOutcome
 from call_events.ports import CallView, Clock, Progress
 from transfer_orchestrator.domain import decisions
 from transfer_orchestrator.domain.call import CallState, fold
@@ -41,6 +41,8 @@ JOINING = timedelta(seconds=3)
 #: The longest a phone whose target has left the configuration is watched.
 _UNKNOWN_RING_SECONDS = 60
 _REMEMBERED = 1024
+#: Under this name the call as far as it was folded is kept in the view's memory.
+_STATE = "state"
 
 
 class Transfers:
@@ -74,10 +76,10 @@ class Transfers:
         Raises:
             LogUnavailable, ExchangeUnreachable: asked again after a back-off.
         """
-        tail = view.events[-1].seq if view.events else view.cursor
-        if not any(isinstance(event.data, TransferRequested) for event in view.events):
+        tail = len(view.events)
+        state = self._read(view)
+        if not state.transfers:
             return Progress(through=tail)
-        state = fold(view.events)
         for seq in state.strange:
             if seq > view.cursor:
                 log.warning("transfer.strange_event", seq=seq)
@@ -94,6 +96,13 @@ class Transfers:
         if wakes:
             return Progress(through=through, wake_at=min(wakes))
         return Progress(through=through, wake_at=self._clock.now() + RENEWAL if held else None)
+
+    @staticmethod
+    def _read(view: CallView) -> CallState:
+        """The call as its log tells it; what was folded at an earlier turn is not folded again."""
+        before: CallState = view.memory.get(_STATE, CallState())
+        state = view.memory[_STATE] = fold(view.events[before.seq :], before)
+        return state
 
     async def _advance(self, view: CallView, state: CallState, transfer_id: str) -> tuple[CallState, datetime | None]:
         """One step of one transfer: the log as it then is, and when to look again."""

@@ -1,30 +1,33 @@
 """The room and who is in it, on the LiveKit client.
 
 What is known of real calls and shapes this module: a leg that vanishes without a reason is usually back within
-seconds (the server was restarted), so it is given time; after such a restart ``sip.callStatus`` lies (``ringing``
-again), so "was active once" is kept; a livekit-sip leg exists and may send audio before it is answered.
+seconds (the server was restarted), so it is given time, and we are thrown out as well; after such a restart
+``sip.callStatus`` lies (``ringing`` again), so "was active once" is kept; a livekit-sip leg exists and may send audio
+before it is answered.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import aiohttp
 import structlog
 from livekit import api, rtc
 
+from voice_worker.adapters.absences import Absences
+from voice_worker.adapters.leg_audio import LegAudio
 from voice_worker.domain.signals import CustomerGone, HumanGone, RoomGone, Signal
 from voice_worker.ports import CustomerLeg
 
 log = structlog.get_logger()
 
 HUMAN_PREFIX = "human-"
-SAMPLE_RATE = 24_000
-#: Audio of a human's leg that is kept while nobody listens yet: from picking up to our hearing of it.
-_KEPT_FRAMES = 100
-FRAME_MS = 20
 DELETE_SECONDS = 5.0
+#: Out of the room for longer than this, we do not come back. The SDK gives up by itself after ten attempts: in 20 to
+#: 33 s where nothing listens on livekit-server's port (measured), later where something listens and does not answer.
+AWAY_SECONDS = 120.0
+UNREACHABLE = "UNREACHABLE"
 
 
 class LiveKitLegs:
@@ -40,9 +43,13 @@ class LiveKitLegs:
         self._active: set[str] = set()
         self._gone: set[str] = set()
         self._ended = False
-        self._returning: dict[str, asyncio.TimerHandle] = {}
+        self._missing = Absences(rejoin_s, lambda identity, last_seen: self._is_gone(identity, "VANISHED", last_seen))
+        #: While we are out of the room: when we stop coming back. And how often we have come back.
+        self._away: asyncio.TimerHandle | None = None
+        self._returns = 0
         self._changed = asyncio.Event()
-        self._streams: dict[str, rtc.AudioStream] = {}
+        #: What the legs say.
+        self.audio = LegAudio()
 
     def watch(self, signal: Callable[[Signal], None], on_track: Callable[[str, str], None]) -> None:
         """Begin to tell who leaves, and which audio tracks there are (identity, track sid). The room is connected."""
@@ -51,6 +58,8 @@ class LiveKitLegs:
         self._room.on("participant_disconnected", self._on_left)
         self._room.on("participant_attributes_changed", self._on_attributes)
         self._room.on("track_subscribed", self._on_subscribed)
+        self._room.on("reconnecting", self._on_reconnecting)
+        self._room.on("reconnected", self._on_reconnected)
         self._room.on("disconnected", self._on_disconnected)
         for participant in self._room.remote_participants.values():
             self._on_joined(participant)
@@ -85,36 +94,28 @@ class LiveKitLegs:
         return False
 
     async def joined(self, identity: str, within: float) -> bool:
-        """Whether that leg is in the room, may be back in a moment, or comes in time."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while identity not in self._room.remote_participants and identity not in self._returning:
-                    if identity in self._gone or self._ended:
-                        return False
-                    await self._change()
-                return True
-        return False
+        """Whether that leg is in the room, may be back in a moment, or comes in time.
 
-    async def frames(self, identity: str) -> AsyncIterator[rtc.AudioFrame]:
-        """A leg's audio for as long as it is in the call; when its track is replaced the new one is taken."""
-        while not self._ended and identity not in self._gone:
-            if (stream := self._streams.get(identity)) is None:
-                await self._change()
-                continue
-            async for event in stream:
-                yield event.frame
-            if self._streams.get(identity) is stream:
-                del self._streams[identity]
-            await stream.aclose()
+        Time in which we are out of the room ourselves does not count.
+        """
+        while True:
+            returns = self._returns
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    while identity not in self._room.remote_participants and identity not in self._missing:
+                        if identity in self._gone or self._ended:
+                            return False
+                        await self._change()
+                    return True
+            if self._away is None and self._returns == returns:
+                return False
 
-    def keep(self, identity: str) -> None:
-        """Begin to keep a leg's audio now, unless it is being kept; :meth:`frames` gives it from here on."""
-        if identity in self._streams:
-            return
+    def listen_to(self, identity: str) -> None:
+        """Begin to keep a leg's audio."""
         participant = self._room.remote_participants.get(identity)
-        for publication in participant.track_publications.values() if participant else ():
-            if publication.track is not None and publication.kind == rtc.TrackKind.KIND_AUDIO:
-                self._open(identity, publication.track)
+        publications = participant.track_publications.values() if participant else ()
+        tracks = [one.track for one in publications if one.track is not None and one.kind == rtc.TrackKind.KIND_AUDIO]
+        self.audio.keep(identity, tracks[-1] if tracks else None)
 
     async def end_room(self) -> None:
         """Send everybody home."""
@@ -130,13 +131,10 @@ class LiveKitLegs:
     async def close(self) -> None:
         """Give back what was opened."""
         self._ended = True
-        for handle in self._returning.values():
-            handle.cancel()
-        self._returning.clear()
+        self._missing.close()
+        self._is_back()
         self._wake()
-        for stream in self._streams.values():
-            await stream.aclose()
-        self._streams.clear()
+        await self.audio.close()
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -155,8 +153,7 @@ class LiveKitLegs:
         self._changed.set()
 
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
-        if handle := self._returning.pop(participant.identity, None):
-            handle.cancel()
+        if self._missing.end(participant.identity):
             log.info("leg.rejoined", customer=participant.identity == self._customer)
         self._gone.discard(participant.identity)
         self._note_status(participant)
@@ -181,28 +178,48 @@ class LiveKitLegs:
         if known or self._rejoin_s == 0:
             name = rtc.DisconnectReason.Name(reason) if reason else "UNKNOWN_REASON"
             self._is_gone(identity, name, datetime.now(UTC))
-        elif identity not in self._returning:
+        elif identity not in self._missing:
             log.warning("leg.vanished", customer=identity == self._customer, waiting_s=self._rejoin_s)
-            loop = asyncio.get_running_loop()
-            seen = datetime.now(UTC)
-            self._returning[identity] = loop.call_later(self._rejoin_s, self._is_gone, identity, "VANISHED", seen)
+            self._missing.begin(identity, datetime.now(UTC))
 
     def _is_gone(self, identity: str, reason: str, at: datetime) -> None:
         """``at``: when the leg was last seen."""
-        self._returning.pop(identity, None)
+        self._missing.end(identity)
         if identity in self._gone:
             return
         self._gone.add(identity)
+        self.audio.release(identity)
         if identity == self._customer:
             self._signal(CustomerGone(reason=reason, at=at))
         else:
             self._signal(HumanGone(identity=identity, reason=reason, at=at))
         self._wake()
 
+    def _on_reconnecting(self) -> None:
+        self._missing.pause()
+        if self._away is None:
+            log.warning("room.lost", giving_up_after_s=AWAY_SECONDS)
+            self._away = asyncio.get_running_loop().call_later(AWAY_SECONDS, self._room_is_gone, UNREACHABLE)
+
+    def _on_reconnected(self) -> None:
+        self._is_back()
+        self._returns += 1
+        log.info("room.entered_again")
+        self._missing.resume()
+
+    def _is_back(self) -> None:
+        if self._away is not None:
+            self._away.cancel()
+            self._away = None
+
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        given_up = self._away is not None and reason == rtc.DisconnectReason.UNKNOWN_REASON
+        self._is_back()
+        self._room_is_gone(UNREACHABLE if given_up else rtc.DisconnectReason.Name(reason))
+
+    def _room_is_gone(self, reason: str) -> None:
         self._ended = True
-        name = rtc.DisconnectReason.Name(reason)
-        self._signal(RoomGone(reason=name, at=datetime.now(UTC)))
+        self._signal(RoomGone(reason=reason, at=datetime.now(UTC)))
         self._wake()
 
     def _on_subscribed(
@@ -211,16 +228,10 @@ class LiveKitLegs:
         if publication.kind != rtc.TrackKind.KIND_AUDIO:
             return
         self._on_track(participant.identity, publication.sid)
-        # A human may speak at once: keep the last two seconds until somebody listens. The customer is with the AI; if a
-        # stream of theirs is open already it continues on the new track.
-        if participant.identity.startswith(HUMAN_PREFIX) or participant.identity in self._streams:
-            self._open(participant.identity, track)
-        self._wake()
-
-    def _open(self, identity: str, track: rtc.Track) -> None:
-        self._streams[identity] = rtc.AudioStream.from_track(
-            track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS, capacity=_KEPT_FRAMES
-        )
+        if participant.identity.startswith(HUMAN_PREFIX):
+            # They may speak at once: the first two seconds are kept until somebody listens.
+            self.audio.keep(participant.identity, None)
+        self.audio.on_track(participant.identity, track)
         self._wake()
 
 

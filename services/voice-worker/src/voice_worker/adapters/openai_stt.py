@@ -20,11 +20,12 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError
 from livekit.agents import stt as speech_to_text
 from livekit.plugins import openai
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from call_events.catalogue import Speaker
 from voice_worker.adapters.provider_events import TYPES, read_fact
 from voice_worker.adapters.realtime_model import ModelAccess
-from voice_worker.domain.turns import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
+from voice_worker.domain.facts import RecogniserLost, SpeechEnded, SpeechStarted, TextArrived, TextFailed
 from voice_worker.ports import Hear
 
 log = structlog.get_logger()
@@ -85,6 +86,7 @@ class OpenAIEar:
         self,
         *,
         frames: Frames,
+        release: Callable[[], None] = lambda: None,
         speaker: Speaker,
         source: str,
         hear: Hear,
@@ -93,7 +95,9 @@ class OpenAIEar:
         tls: ssl.SSLContext,
         connect_s: float = CONNECT_SECONDS,
     ) -> None:
+        """``frames`` gives the leg's audio, anew as often as it is asked; ``release`` tells that nobody asks again."""
         self._frames = frames
+        self._release = release
         self._speaker = speaker
         self._source = source
         self._hear = hear
@@ -121,16 +125,20 @@ class OpenAIEar:
     async def run(self) -> None:
         """Listen until :meth:`stop`."""
         connector = aiohttp.TCPConnector(ssl=self._tls)
+        # Never used on a socket, but made by the plugin where it is not given, with CA certificates of its own: that
+        # held up the whole call for 60 ms a leg, just as the person came on the line.
+        client = AsyncOpenAI(
+            base_url=self._access.base_url,
+            api_key=self._access.api_key,
+            http_client=DefaultAsyncHttpxClient(verify=self._tls),
+        )
         try:
-            async with aiohttp.ClientSession(
-                connector=connector, ws_response_class=_tapped_response(self._on_event)
-            ) as http:
+            async with (
+                client,
+                aiohttp.ClientSession(connector=connector, ws_response_class=_tapped_response(self._on_event)) as http,
+            ):
                 recogniser = _TappedSTT(
-                    model=self._access.stt_model,
-                    language=self._language,
-                    base_url=self._access.base_url,
-                    api_key=self._access.api_key,
-                    use_realtime=True,
+                    model=self._access.stt_model, language=self._language, client=client, use_realtime=True
                 )
                 recogniser.http, recogniser.connected = http, self._on_connected
                 recogniser.on("error", self._on_error)
@@ -139,6 +147,7 @@ class OpenAIEar:
                 finally:
                     await recogniser.aclose()
         finally:
+            self._release()
             self._closed.set()
 
     async def stop(self, within: float) -> None:

@@ -11,7 +11,7 @@ from math import exp
 from typing import Any
 
 from call_events.catalogue import Speaker
-from voice_worker.domain.turns import Fact, SpeechEnded, SpeechStarted, TextArrived, TextFailed
+from voice_worker.domain.facts import Fact, SpeechEnded, SpeechStarted, TextArrived, TextFailed
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 

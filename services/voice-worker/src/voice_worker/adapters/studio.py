@@ -1,7 +1,6 @@
 """Makes voices and ears for one call in a LiveKit room."""
 
 import ssl
-from collections.abc import AsyncIterator
 
 from livekit import rtc
 
@@ -54,14 +53,11 @@ class LiveKitStudio:
 
     def ear(self, speaker: Speaker, source: str, hear: Hear) -> OpenAIEar:
         """Speech-to-text for the leg of that speaker; its audio is kept from now on."""
-        identity = speaker.identity
-        self._legs.keep(identity)
-
-        def frames() -> AsyncIterator[rtc.AudioFrame]:
-            return self._legs.frames(identity)
-
+        identity, audio = speaker.identity, self._legs.audio
+        self._legs.listen_to(identity)
         return OpenAIEar(
-            frames=frames,
+            frames=lambda: audio.frames(identity),
+            release=lambda: audio.release(identity),
             speaker=speaker,
             source=source,
             hear=hear,

@@ -19,9 +19,9 @@ from call_events.catalogue import Role, Speaker
 from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
 from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.call import Phase
+from voice_worker.domain.facts import SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.signals import CustomerGone, HumanGone, Signal
-from voice_worker.domain.turns import SpeechEnded, SpeechStarted, TextArrived
 from voice_worker.ports import CustomerBook, CustomerLeg, Desk, Hear
 
 log = structlog.get_logger()

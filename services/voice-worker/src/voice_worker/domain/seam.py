@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from voice_worker.domain.turns import Fact, SpeechEnded, SpeechStarted, TextArrived, TextFailed
+from voice_worker.domain.facts import Fact, SpeechEnded, SpeechStarted, TextArrived, TextFailed
 
 #: Two voice activity detectors close the same sentence at slightly different times.
 TOLERANCE = timedelta(seconds=1)

@@ -1,22 +1,16 @@
-"""From what recognisers and the AI's mouth report to utterances: ``hear(ledger, fact) -> (ledger, events)``, pure.
+"""From facts about speech to utterances: ``hear(ledger, fact) -> (ledger, events)``, pure.
 
-Facts come late, reordered, twice or not at all:
-
-- A customer's or human's utterance is known by its recogniser (``source``) and the recogniser's item id. Its place is
-  reserved by ``SpeechStarted``; text may come any time later, or never.
-- The AI's speech begins when its first audio plays; which text was heard is known only when playing has stopped. The
-  order of the texts is the order of playing, so the oldest unfinished AI utterance gets the next text.
+- A customer's or human's utterance has its place reserved by ``SpeechStarted``; text may come any time later, or never.
+- The order of the AI's texts is the order of playing, so the oldest unfinished AI utterance gets the next text.
 
 Whatever comes in whatever order, each utterance gets exactly one ``utterance.started`` and, in the end, exactly one of
 ``completed`` and ``discarded``, never before its ``started``. The one exception: a text that comes after it was given
 up for being overdue is told after all. Silence never passes for speech, and speech never vanishes.
-
-The module is longer than others are: the facts, the ledger and the rules are one machine and are read together.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from call_events.catalogue import (
     DiscardReason,
@@ -26,141 +20,23 @@ from call_events.catalogue import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from voice_worker.domain.facts import (
+    AiAudible,
+    AiQuiet,
+    AiSaid,
+    AiSettled,
+    Closing,
+    Fact,
+    Patience,
+    RecogniserClosed,
+    RecogniserLost,
+    SpeechEnded,
+    SpeechStarted,
+    TextArrived,
+    TextFailed,
+)
 
 SpeechEvent = UtteranceStarted | UtteranceEnded | UtteranceCompleted | UtteranceDiscarded
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """A recogniser hears somebody speak."""
-
-    source: str
-    item: str
-    speaker: Speaker
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """… and stop."""
-
-    source: str
-    item: str
-    speaker: Speaker
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TextArrived:
-    """The recogniser's final text; empty means there was nothing to understand."""
-
-    source: str
-    item: str
-    speaker: Speaker
-    at: datetime
-    text: str
-    language: str | None = None
-    confidence: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TextFailed:
-    """The recogniser gives up on this one."""
-
-    source: str
-    item: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RecogniserLost:
-    """The connection to a recogniser broke: texts it still owed will never come."""
-
-    source: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RecogniserClosed:
-    """A recogniser was closed on purpose, and another one listens to the same person."""
-
-    source: str
-    at: datetime
-    #: Since when the other one listens.
-    others_since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AiAudible:
-    """The first audio of an AI turn plays."""
-
-    source: str
-    item: str
-    speaker: Speaker
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AiQuiet:
-    """The AI's audio has stopped, at its end or because the caller spoke."""
-
-    source: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AiSaid:
-    """What the caller really heard of one AI turn."""
-
-    source: str
-    item: str
-    speaker: Speaker
-    at: datetime
-    text: str
-    interrupted: bool
-    started_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AiSettled:
-    """No more text will come for what has been played until now."""
-
-    source: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Time passes: texts that are overdue by now are given up."""
-
-    at: datetime
-    #: How long after the end of speech a text may take.
-    limit: timedelta
-    #: How long somebody may speak without a pause before the report of its end is taken to be lost.
-    longest_turn: timedelta = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """The call ends: nothing more will come."""
-
-    at: datetime
-
-
-Fact = (
-    SpeechStarted
-    | SpeechEnded
-    | TextArrived
-    | TextFailed
-    | RecogniserLost
-    | RecogniserClosed
-    | AiAudible
-    | AiQuiet
-    | AiSaid
-    | AiSettled
-    | Patience
-    | Closing
-)
 
 
 @dataclass(frozen=True, slots=True)

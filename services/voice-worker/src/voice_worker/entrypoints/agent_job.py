@@ -27,7 +27,10 @@ async def answer(job: JobContext, run_call: RunCall) -> None:
     log.debug("job.started", call=call)
 
     async def enter() -> None:
-        await job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        # By the server, not by us. The SDK's other modes ask for each track as it learns of it, and after a restart of
+        # livekit-server it learns of the others' tracks before its new connection can carry the question: the answer
+        # to it never comes, and the AI stays deaf (rtc 1.1.21, agents 1.8.9).
+        await job.connect(auto_subscribe=AutoSubscribe.SUBSCRIBE_ALL)
         log.debug("job.connected", call=call)
 
     try:

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from call_events.catalogue import AgentActivated, AgentHandedOff, ToolCalled, TransferRequested
 from voice_worker.domain.call import OpenTransfer, Phase, SessionState, Step
+from voice_worker.domain.facts import Fact
 from voice_worker.domain.profile import Profile
 from voice_worker.domain.redaction import mask, redact
 from voice_worker.domain.signals import Signal
-from voice_worker.domain.turns import Fact
 from voice_worker.handlers.emitter import Emitter
 from voice_worker.handlers.floor import Floor
 from voice_worker.handlers.speech import Speech

@@ -23,6 +23,8 @@ class Limits:
     seam_speech_s: float = 8.0
     #: For somebody to take a call whose model provider died.
     stranded_s: float = 120.0
+    #: For two people whose worker has failed: nothing is written any more, they talk until one leaves, or this long.
+    people_s: float = 4 * 3600.0
     #: For the log to take what is still queued at the end. The caller is off the line by then; the agents SDK stops a
     #: job 15 seconds after its room has gone, so that is what remains of it there.
     drain_s: float = 60.0

@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from call_events.catalogue import Role, UtteranceCompleted
 from call_events.envelope import EventData
 from voice_worker.domain.conversation import Line, conversation
-from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
-from voice_worker.domain.turns import (
+from voice_worker.domain.facts import (
     Closing,
     Fact,
-    Ledger,
     Patience,
     RecogniserClosed,
     RecogniserLost,
@@ -20,9 +18,9 @@ from voice_worker.domain.turns import (
     SpeechStarted,
     TextArrived,
     TextFailed,
-    Utterance,
-    hear,
 )
+from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
+from voice_worker.domain.turns import Ledger, Utterance, hear
 
 Emit = Callable[[EventData, datetime], None]
 
