@@ -18,7 +18,7 @@ from call_events.catalogue import (
     TransferRequested,
 )
 from integration.worker.phone import Phone
-from integration.worker.world import LOOK, PERSON, ROOT, Line, World, a_worker, a_world
+from integration.worker.world import LOOK, MARIA, PERSON, ROOT, SENTENCES, Line, World, a_worker, a_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.media]
 
@@ -119,6 +119,8 @@ async def test_a_tool_of_a_deployer_sees_how_the_call_stands(world: World, ours:
         await line.caller.say(PERSON)
         async with line.human(await line.until(TransferRequested, count=2)) as human:
             await line.until(TransferCompleted)
+            await human.say(MARIA)
+            await line.said(SENTENCES[MARIA])
             people = customer | {human.identity: track_of(human)}
         await line.said("I am back.")
         seen = await look(line, 6)
