@@ -60,7 +60,7 @@ async def test_two_callers_at_once_do_not_hear_or_read_each_other(
         await first.phone.hang_up()
 
     async def ask_for_the_order() -> None:
-        await second.calls("e2e-both-2", X_Ani="+15550002002", X_Dnis="8001")
+        await second.calls("e2e-both-2", X_Ani="+15550002002", X_Dnis="8001", X_Customer_Id="C-2048")
         await second.hears("generic.greeting")
         await second.says("customer.order_status")
         await second.hears("support.introduction")

@@ -84,6 +84,32 @@ async def test_a_start_that_cannot_succeed_says_why_in_one_line(
     assert "a-secret-of" not in line
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        (
+            "destinations.yaml",
+            "destinations: &all\n  again: *all\n",
+            "destinations.yaml, line 2: no valid YAML (an alias (*) is not taken here, write out what it stands for)",
+        ),
+        (
+            "profile.yaml",
+            "destinations:\n  biling-desk: Invoices\n",
+            "profile.yaml, line 2, destinations: agents may ask for 'biling-desk', and",
+        ),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_one_line_with_its_place(
+    environment: dict[str, str], name: str, text: str, says: str
+) -> None:
+    (Path(environment["TRANSFER_ORCHESTRATOR_DESTINATIONS"]).parent / name).write_text(text, encoding="utf-8")
+    exit_code, lines = await start(environment)
+    assert exit_code == 2, lines
+    (line,) = lines
+    assert line.startswith("transfer-orchestrator: TRANSFER_ORCHESTRATOR_DESTINATIONS: ")
+    assert says in line
+
+
 @pytest.mark.media
 async def test_a_wrong_secret_is_told_by_the_names_of_key_and_secret(tmp_path: Path) -> None:
     async with site(tmp_path) as here:

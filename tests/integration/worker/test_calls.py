@@ -116,6 +116,20 @@ async def test_agents_hand_over_with_the_context_and_use_their_tools(world: Worl
         assert used.output_tokens > 0
 
 
+async def test_a_caller_whom_nobody_knows_is_not_told_what_is_a_customers(world: World) -> None:
+    """The call works without any header; the invoice that it asks for is somebody's."""
+    async with world.a_call({}) as line:
+        await line.caller.say(INVOICE)
+        await line.said("Billing here.")
+        await line.caller.hears_nothing()
+        await line.caller.say(NUMBER)
+        await line.said("Who is calling, please?")
+        looked_up = (await line.of(ToolCalled))[-1]
+        assert (looked_up.name, looked_up.outcome) == ("find_invoice", "refused")
+        assert looked_up.detail is not None
+        assert "identify_caller" in looked_up.detail
+
+
 async def test_two_handoffs_in_one_breath_become_one(world: World) -> None:
     """The SDK drops both without a word; the caller would wait for ever."""
     async with world.a_call() as line:

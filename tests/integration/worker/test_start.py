@@ -1,13 +1,14 @@
 """A worker that cannot do its work says so in one line, with the mend, and ends with the right code."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from integration.worker.world import World
+from integration.worker.world import ROOT, World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.media]
 
@@ -47,6 +48,11 @@ async def start(environment: Mapping[str, str], *arguments: str) -> tuple[int, l
         ({"LIVEKIT_API_SECRET": "x" * 40}, 2, "LIVEKIT_API_KEY, LIVEKIT_API_SECRET: livekit-server at"),
         ({"VOICE_WORKER_BOOK": "nowhere:Book"}, 2, "VOICE_WORKER_BOOK: nowhere:Book cannot be used"),
         ({"VOICE_WORKER_BOOK": "decimal:Decimal"}, 2, "VOICE_WORKER_BOOK: decimal:Decimal lacks"),
+        (
+            {"VOICE_WORKER_BOOK": "multiprocessing.shared_memory:SharedMemory"},
+            2,
+            "VOICE_WORKER_BOOK: multiprocessing.shared_memory:SharedMemory cannot be used (ValueError: ",
+        ),
         ({"VOICE_WORKER_MAX_CALLS": "many"}, 2, "VOICE_WORKER_MAX_CALLS: "),
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, 3, "REDIS_URL (redis://127.0.0.1:1/0): Redis cannot be reached"),
         ({"LIVEKIT_URL": "ws://127.0.0.1:1"}, 3, "LIVEKIT_URL: ws://127.0.0.1:1 cannot be reached"),
@@ -65,10 +71,20 @@ async def test_what_is_wrong_at_the_start_is_one_line(
     assert "x" * 40 not in lines[0]
 
 
-async def test_a_malformed_profile_is_one_line_with_its_place(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("agents:\n", "agents: [\n", ":19: "),
+        ("class: GenericAgent", "class: ':X'", ":19: agents.generic.class: there is no agent class ':X'"),
+        ("agents:\n", "agents: &all\n  again: *all\n", ":18: an alias (*) is not taken here"),
+    ],
+)
+async def test_a_malformed_profile_is_one_line_with_its_place(
+    world: World, tmp_path: Path, old: str, new: str, place: str
+) -> None:
     line = tmp_path / "line"
-    line.mkdir()
-    (line / "profile.yaml").write_text("name: line\nagents: [\n")
+    shutil.copytree(ROOT / "profiles/contact-centre", line)
+    (line / "profile.yaml").write_text((line / "profile.yaml").read_text().replace(old, new, 1))
     environment = {
         **world.environment,
         "VOICE_WORKER_PROFILES_DIR": str(tmp_path),
@@ -77,7 +93,7 @@ async def test_a_malformed_profile_is_one_line_with_its_place(world: World, tmp_
     ended, lines = await start(environment)
     assert ended == 2
     assert len(lines) == 1
-    assert f"{line}/profile.yaml:3: " in lines[0]
+    assert f"{line}/profile.yaml{place}" in lines[0]
 
 
 async def test_a_call_in_text_needs_no_livekit_server(world: World) -> None:
@@ -86,7 +102,7 @@ async def test_a_call_in_text_needs_no_livekit_server(world: World) -> None:
     from integration.worker.world import Line  # noqa: PLC0415
 
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voice_worker", "--simulate", "call-text"),
+        *(sys.executable, "-m", "voice_worker", "--simulate", "call-text", "--customer-id", "C-2048"),
         env={**world.environment, "LIVEKIT_URL": "ws://127.0.0.1:1"},
         stdin=asyncio.subprocess.PIPE,
     )

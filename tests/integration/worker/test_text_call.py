@@ -109,7 +109,7 @@ async def a_text_call(stdin: int | BinaryIO = asyncio.subprocess.PIPE, *before: 
     """``before`` stands in front of the worker's command line."""
     async with EmbeddedRedis() as redis, RealtimeStandIn() as model, connect(redis.url) as client:
         worker = await asyncio.create_subprocess_exec(
-            *(*before, sys.executable, "-m", "voice_worker", "--simulate", CALL),
+            *(*before, sys.executable, "-m", "voice_worker", "--simulate", CALL, "--customer-id", "C-2048"),
             env={
                 "PATH": os.environ["PATH"],  # noqa: TID251 - handed on
                 "REDIS_URL": redis.url,

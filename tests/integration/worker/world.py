@@ -47,8 +47,9 @@ SENTENCES = {
     1100: "Hello Maria",
     1200: "And another thing",
     1300: "Sales and billing please",
+    1400: "Look around",
 }
-INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER, BOTH = SENTENCES
+INVOICE, NUMBER, PERSON, EVERYTHING, BYE, MARIA, HELLO_MARIA, ANOTHER, BOTH, LOOK = SENTENCES
 LONG = "This is a long story that goes on and on until somebody stops it."
 
 
@@ -60,6 +61,7 @@ def brain(instructions: str, about: str) -> tuple[Turn, ...]:
         ("transfer failed: busy", (Say("They are all busy.", 0.5),)),
         ("human left", (Say("I am back.", 0.5),)),
         ("tool: Invoice 1042: 89.90", (Say("It is eighty-nine ninety.", 0.5),)),
+        ("tool: Not found, for the caller is not identified", (Say("Who is calling, please?", 0.5),)),
         ("tool: The call is being put through", (Say("Putting you through.", 0.5),)),
         ("tool: The call ends now", (Say("Goodbye then.", 1.5),)),
         (SENTENCES[INVOICE], (Call("hand_over_to_billing", {"reason": "an invoice"}),)),
@@ -69,6 +71,7 @@ def brain(instructions: str, about: str) -> tuple[Turn, ...]:
         ),
         (SENTENCES[NUMBER], (Call("find_invoice", {"invoice_number": "1042"}),)),
         (SENTENCES[EVERYTHING], (Say(LONG, 6.0),)),
+        (SENTENCES[LOOK], (Call("look_around", {}),)),
         (SENTENCES[BYE], (Call("end_call", {"reason": "done"}),)),
         (
             SENTENCES[PERSON],
@@ -176,7 +179,7 @@ class World:
         await self.client.agent_dispatch.create_dispatch(
             api.CreateAgentDispatchRequest(agent_name="callweave", room=call)
         )
-        known = {"sip.callStatus": "ringing"} if attributes is None else attributes
+        known = {"sip.callStatus": "ringing", "call.customer": "C-2048"} if attributes is None else attributes
         async with Phone(self.access, call, "sip_+4930123", known) as caller:
             line = Line(self, call, caller)
             if "sip.callStatus" in known:

@@ -38,6 +38,11 @@ def test_the_file_becomes_a_ladder_in_order(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("number", ["7001", "+15550100", "*97", "anna.berg", "#1", "a-b_c", "+" + "7" * 64])
+def test_a_number_or_a_user_at_the_trunk_can_be_dialled(tmp_path: Path, number: str) -> None:
+    load(tmp_path, GOOD.replace('"7001"', f'"{number}"'))
+
+
 def test_the_file_we_ship_has_the_four_desks() -> None:
     shipped = Path(__file__).parents[3] / "profiles" / "contact-centre" / "destinations.yaml"
     destinations = load_destinations(shipped)
@@ -50,6 +55,9 @@ def test_the_file_we_ship_has_the_four_desks() -> None:
     [
         (('"7001"', "7001"), 7, "destinations.billing-desk.targets.0.number", "in quotes"),
         (('"7001"', '"sip:7001@pbx"'), 7, "number", "without host"),
+        (('"7001"', '"---"'), 7, "number", "write a number or SIP user"),
+        (('"7001"', '"+"'), 7, "number", "write a number or SIP user"),
+        (('"7001"', f'"{"7" * 66}"'), 7, "number", "write a number or SIP user"),
         (("ring_seconds: 20", "ring_seconds: 300"), 8, "ring_seconds", "1 to 60"),
         (("ring_seconds: 20", "ring_secs: 20"), 8, "ring_secs", "spelling"),
         (("    human_name: Maria Weber\n", ""), 2, "human_name is missing", "who answers"),
@@ -58,6 +66,12 @@ def test_the_file_we_ship_has_the_four_desks() -> None:
         (("    name: Billing desk\n", "    name: A\n    name: B\n"), 4, "name", "twice"),
         (("name: Billing desk", "name: [Billing"), 4, "no valid YAML", "quotes"),
         (("destinations:", "places:"), 1, "destinations", "write 'destinations:'"),
+        (("    targets:\n", "    targets: &all\n      - *all\n"), 6, "an alias (*) is not taken here", "write out"),
+        (("destinations:", "destinations: &all\n  again: *all"), 2, "an alias (*) is not taken here", "write out"),
+        (("    name: Billing desk\n", "    <<: {name: A}\n    name: B\n"), 3, "a merge (<<)", "write out"),
+        (('"7001"', "2026-13-45"), 7, "this is no timestamp", "in quotes"),
+        (('"7001"', "[" * 2000), 7, "this is nested too deep", "quotes"),
+        (('"7001"', '"\x01"'), 7, "a character that no text has", "quotes"),
     ],
 )
 def test_a_fault_names_line_field_and_mend(

@@ -36,3 +36,27 @@ def test_messages_are_held_exactly_while_a_transfer_is_open() -> None:
     assert not state.messages_held
     state.transfer = OpenTransfer(transfer_id="t", destination="billing-desk", requested_at=START)
     assert state.messages_held
+
+
+@pytest.mark.parametrize(
+    ("legs", "says"),
+    [
+        ((), "(billing-desk) is being called for the caller: the call to them is about to be placed."),
+        (("human-1",), "(billing-desk) is being called for the caller: their phone is being called."),
+        (("human-1", "human-2"), "1 of their phones did not answer, and the next one is being called."),
+        (("human-1", "human-2", "human-3"), "2 of their phones did not answer, and the next one is being called."),
+    ],
+)
+def test_an_agent_knows_how_far_the_transfer_is(legs: tuple[str, ...], says: str) -> None:
+    """A caller who waits asks."""
+    state = SessionState(call=CallId("c"), customer_identity="sip_1")
+    assert state.transfer_under_way == ""
+    state.transfer = OpenTransfer(transfer_id="t", destination="billing-desk", requested_at=START, legs=legs)
+    assert says in state.transfer_under_way
+    assert state.situation == f"It is not known who is calling. {state.transfer_under_way}"
+
+
+def test_an_agent_knows_whether_the_caller_is_identified() -> None:
+    state = SessionState(call=CallId("c"), customer_identity="sip_1", customer_id="C-2048")
+    assert state.situation == "The caller is an identified customer."
+    assert "C-2048" not in state.situation, "the number itself is of no use to the model"

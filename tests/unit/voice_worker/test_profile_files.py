@@ -1,5 +1,6 @@
 """Profiles are read strictly, and what is wrong is told with file, line, field and mend."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_the_hash_changes_with_any_file_and_only_then(folder: Path) -> None:
         ("class: BillingAgent", "class: BilingAgent", 15, "there is no agent class 'BilingAgent'"),
         ("class: BillingAgent", "class: nowhere:Agent", 15, "cannot be imported"),
         ("class: BillingAgent", "class: decimal:Decimal", 15, "is not a voice_worker"),
+        ("class: BillingAgent", "class: ':X'", 15, "there is no agent class ':X'; use GenericAgent"),
+        ("class: BillingAgent", "class: 'decimal:'", 15, "there is no agent class 'decimal:'"),
+        ("class: BillingAgent", "class: .here:Agent", 15, "there is no agent class '.here:Agent'"),
+        (
+            "agents:\n",
+            "agents: &all\n  other: *all\n",
+            9,
+            "an alias (*) is not taken here, write out what it stands for",
+        ),
+        ("  billing:\n", "  <<: {x: 1}\n  billing:\n", 14, "a merge (<<) is not taken here"),
+        ("name: line", "name: 2026-13-45", 1, "this is no timestamp; if it is meant as text put it in quotes"),
+        ("name: line", "name: !!int x", 1, "this is no int"),
+        ("name: line", "name: " + "[" * 2000, 1, "this is nested too deep"),
+        ("voice: marin", 'voice: "\x01"', 3, "a character that no text has"),
+        ("prompt: prompts/billing.md", 'prompt: "prompts\\0.md"', 17, "agents.billing.prompt"),
+        ("  billing:\n", "  bílling:\n", 14, "an agent's key is lower-case letters"),
         ("hands_over_to: [billing]", "hands_over_to: [sales]", 13, "there is no other agent 'sales'"),
         ("prompt: prompts/billing.md", "prompt: prompts/none.md", 17, "there is no file"),
         ("prompt: prompts/billing.md", "prompt: ../../etc/passwd", 17, "is outside the profile"),
@@ -85,6 +102,32 @@ def test_what_is_wrong_is_told_with_its_line(folder: Path, old: str, new: str, l
     assert str(wrong.value).startswith(f"{path}:{line}: ")
     assert says in str(wrong.value)
     assert "\n" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        ("class Agent(", "SyntaxError"),
+        ("{}['OUR_SETTING']", "KeyError: 'OUR_SETTING'"),
+        ("open('/nowhere/agent.cfg')", "FileNotFoundError"),
+        ("undefined_name", "NameError"),
+        ("raise ValueError('no port\\nlater lines may hold a secret')", "ValueError: no port)"),
+    ],
+)
+def test_a_module_of_a_deployer_that_cannot_be_imported_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, says: str
+) -> None:
+    (folder / "our_agents.py").write_text(module)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "our_agents", raising=False)
+    path = folder / "line/profile.yaml"
+    path.write_text(GOOD.replace("class: BillingAgent", "class: our_agents:Agent"))
+    with pytest.raises(BadProfile) as wrong:
+        load_profile(folder, "line")
+    assert str(wrong.value).startswith(f"{path}:15: agents.billing.class: agent class 'our_agents:Agent' cannot be")
+    assert says in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+    assert "secret" not in str(wrong.value)
 
 
 def test_an_empty_prompt_is_refused(folder: Path) -> None:

@@ -200,7 +200,11 @@ async def test_a_worker_that_takes_over_an_open_transfer_hears_its_outcome() -> 
         assert str(conductor.state.phase) == "transferring"
         assert conductor.state.transfer is not None
         assert conductor.state.transfer.legs == ("human-1",)
-        assert conductor.desk.request_transfer("front-desk", "r", "s") is not None, "one is open already"
+        assert conductor.state.messages_held
+        refused = conductor.desk.request_transfer("front-desk", "r", "s")
+        assert refused is not None
+        assert "billing-desk" in refused
+        assert "their phone is being called" in refused
         await tell(stage, connected(REQUESTED))
         await wait_until(lambda: stage.studio.voices[0].closed and conductor.state.phase is Phase.HUMAN)
         hang_up(conductor)

@@ -19,6 +19,7 @@ from call_events.runner import ScriptRunner
 from call_events.service import HealthServer
 from transfer_orchestrator.adapters.destinations_file import load_destinations
 from transfer_orchestrator.adapters.livekit_sip import LiveKitSip, livekit_sip
+from transfer_orchestrator.adapters.profile_beside import check_profile_beside
 from transfer_orchestrator.adapters.prometheus import PrometheusGauges
 from transfer_orchestrator.domain.destination import Destinations
 from transfer_orchestrator.entrypoints.stream import Stream
@@ -104,6 +105,7 @@ async def orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
     """
     try:
         destinations = load_destinations(settings.destinations)
+        check_profile_beside(settings.destinations, destinations)
     except BadDestinations as error:
         raise BadSetting(f"TRANSFER_ORCHESTRATOR_DESTINATIONS: {error}") from error
     async with AsyncExitStack() as stack:

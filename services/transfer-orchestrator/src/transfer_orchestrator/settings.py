@@ -31,7 +31,8 @@ class Settings(BaseSettings):
         default="info", validation_alias="CALLWEAVE_LOG_LEVEL"
     )
 
-    #: The file that lists the destinations: nothing else is ever dialled.
+    #: The file that lists the destinations: nothing else is ever dialled. Whatever a ``profile.yaml`` beside it names
+    #: as a destination must be in the list.
     destinations: Path = Field(
         default=Path("profiles/contact-centre/destinations.yaml"),
         description="name the file that lists the destinations, e.g. profiles/contact-centre/destinations.yaml",

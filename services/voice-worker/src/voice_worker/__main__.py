@@ -21,6 +21,9 @@ def main() -> None:
         metavar="CALL",
         help="run one call of that id in text on a simulated job: lines of standard input are what the parties do",
     )
+    parser.add_argument(
+        "--customer-id", metavar="ID", help="with --simulate: who calls, as the switch would tell; absent: nobody knows"
+    )
     arguments = parser.parse_args()
     simulated = None if arguments.simulate is None else _checked(arguments.simulate)
     prepare_environment()
@@ -33,7 +36,7 @@ def main() -> None:
     async def work(stop: asyncio.Event) -> None:
         job.check(settings)
         if simulated is not None:
-            await job.simulate(settings, simulated, stop)
+            await job.simulate(settings, simulated, stop, customer_id=arguments.customer_id)
         else:
             await job.serve(settings, stop)
 

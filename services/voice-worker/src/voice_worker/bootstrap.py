@@ -19,6 +19,7 @@ from call_events.errors import BadSetting
 from call_events.ids import CallId
 from call_events.logs import configure_logging
 from call_events.redis_log import RedisEventLog, connect
+from voice_worker.adapters.foreign import FOREIGN_FAULTS, in_one_line
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.realtime_model import ModelAccess
@@ -166,8 +167,11 @@ def load_book(name: str) -> CustomerBook:
     module, _, attribute = name.partition(":")
     try:
         book = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise BadSetting(f"VOICE_WORKER_BOOK: {name} cannot be used ({error}); write package.module:Class") from None
+    except FOREIGN_FAULTS as error:
+        raise BadSetting(
+            f"VOICE_WORKER_BOOK: {name} cannot be used ({in_one_line(error)}); write package.module:Class of a book "
+            "that can be made without arguments"
+        ) from None
     methods = [method for base in CustomerBook.__mro__ for method in vars(base) if not method.startswith("_")]
     missing = [method for method in methods if not callable(getattr(book, method, None))]
     if missing:

@@ -56,12 +56,12 @@ async def answer(job: JobContext) -> None:
     await agent_job.answer(job, prepared.run_call)
 
 
-async def simulate(settings: Settings, call: CallId, stop: asyncio.Event) -> None:
+async def simulate(settings: Settings, call: CallId, stop: asyncio.Event, *, customer_id: str | None) -> None:
     """One call in text on the SDK's simulated job, without any room."""
     prepared = prepare_process(settings)
 
     async def run(on_stage: Callable[[Callable[[str], None]], None]) -> None:
-        stage = Stage()
+        stage = Stage(customer_id=customer_id)
         await prepared.run_text_call(call, stage, lambda: on_stage(stage.perform))
 
     await simulated.play(call, run, stop, redis_url=settings.redis_url, agent_name=settings.agent_name)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from call_events.catalogue import Speaker
-from voice_worker.domain.book import Demo, Invoice, Order, Product, Ticket, Trial
+from voice_worker.domain.book import Caller, Demo, Invoice, Order, Product, Ticket, Trial
 from voice_worker.domain.call import SessionState
 from voice_worker.domain.conversation import Line
 from voice_worker.domain.facts import Fact
@@ -15,8 +15,19 @@ from voice_worker.domain.signals import Signal
 Hear = Callable[[Fact], None]
 
 
+class IdentityBook(Protocol):
+    """Who a caller is."""
+
+    async def identify(self, caller: Caller, customer_number: str, service_pin: str) -> str | None:
+        """The id of the customer of that number, if the PIN is theirs; else ``None``, whichever of the two was wrong.
+
+        An agent lets a caller try three times in a call. Trying in many calls is for the book to notice.
+        """
+        ...
+
+
 class SalesBook(Protocol):
-    """What can be bought, shown and tried."""
+    """What can be bought, shown and tried. Anybody may ask: who is not known yet may become a customer."""
 
     async def product(self, name: str) -> Product | None:
         """The product of that name, however it is capitalised."""
@@ -26,11 +37,11 @@ class SalesBook(Protocol):
         """Everything that is for sale."""
         ...
 
-    async def book_demo(self, customer: str, day: date, email: str) -> Demo:
+    async def book_demo(self, caller: Caller, day: date, email: str) -> Demo:
         """Book a demonstration."""
         ...
 
-    async def start_trial(self, customer: str, product: str, email: str) -> Trial | None:
+    async def start_trial(self, caller: Caller, product: str, email: str) -> Trial | None:
         """Start a trial; ``None`` if there is no such product."""
         ...
 
@@ -38,37 +49,46 @@ class SalesBook(Protocol):
 class SupportBook(Protocol):
     """Orders and technical issues."""
 
-    async def order(self, number: str) -> Order | None:
-        """The order of that number."""
+    async def order(self, caller: Caller, number: str) -> Order | None:
+        """The caller's order of that number."""
         ...
 
-    async def open_ticket(self, customer: str, subject: str, details: str) -> Ticket:
-        """Open a ticket."""
+    async def open_ticket(self, caller: Caller, subject: str, details: str) -> Ticket:
+        """Open a ticket, also for a caller of whom nothing is known: a technician calls them back."""
         ...
 
-    async def ticket(self, number: str) -> Ticket | None:
-        """The ticket of that number."""
+    async def ticket(self, caller: Caller, number: str) -> Ticket | None:
+        """The caller's ticket of that number."""
         ...
 
 
 class BillingBook(Protocol):
     """Invoices and payments."""
 
-    async def invoice(self, number: str) -> Invoice | None:
-        """The invoice of that number."""
+    async def invoice(self, caller: Caller, number: str) -> Invoice | None:
+        """The caller's invoice of that number."""
         ...
 
-    async def invoices(self, customer: str) -> tuple[Invoice, ...]:
-        """The customer's invoices, newest first."""
+    async def invoices(self, caller: Caller) -> tuple[Invoice, ...]:
+        """The caller's invoices, newest first."""
         ...
 
-    async def promise_payment(self, number: str, day: date) -> Invoice | None:
-        """Note when an invoice will be paid; ``None`` if there is no such invoice."""
+    async def promise_payment(self, caller: Caller, number: str, day: date) -> Invoice | None:
+        """Note when an invoice will be paid; ``None`` if the caller has no such invoice to pay."""
         ...
 
 
-class CustomerBook(SalesBook, SupportBook, BillingBook, Protocol):
+class CustomerBook(IdentityBook, SalesBook, SupportBook, BillingBook, Protocol):
     """Everything the agents look up. ``VOICE_WORKER_BOOK`` names the class that answers: ``package.module:Class``.
+
+    Whatever belongs to a customer is asked for with the caller, and the book alone decides what they may know and do:
+    the number of an invoice is no secret, and a model can be talked into reading out anything that it was told.
+
+    - A caller with a ``customer_id`` is that customer. Of what is another's the book answers as if it did not exist.
+    - A caller without one is nobody in particular, wherever they call from. Orders, tickets and invoices do not exist
+      for them, nothing is changed, and no answer differs by whether a number is somebody's. What anybody may do,
+      anybody may do: ask for prices, book a demonstration, start a trial, open a ticket. The agent asks them to
+      identify themselves.
 
     The class is called without arguments, once for a process. Its methods run on the call's event loop: they must not
     block, and an agent gives each of them five seconds. ``voice_worker.adapters.book_contract`` is the suite

@@ -98,6 +98,21 @@ def test_the_output_of_a_tool_decides_the_sentence(output: str, phrase: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("agent", "tool", "phrase"),
+    [
+        ("billing", "find_invoice", "billing.invoice_unknown"),
+        ("billing", "list_invoices", "billing.invoice_unknown"),
+        ("billing", "record_payment_promise", "billing.promise_refused"),
+        ("support", "find_order", "support.order_unknown"),
+        ("support", "ticket_status", "support.ticket_unknown"),
+    ],
+)
+def test_nothing_is_said_to_be_found_for_a_caller_who_is_not_identified(agent: str, tool: str, phrase: str) -> None:
+    output = "Not found, for the caller is not identified. Ask for their customer number and service PIN."
+    assert said(seen(agent, tool=tool, output=output)) == [phrase]
+
+
+@pytest.mark.parametrize(
     ("asked", "phrase"),
     [
         ("Greet the caller: welcome them to Callweave.", "generic.greeting"),

@@ -20,13 +20,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from call_events.plain_yaml import read_yaml
 from transfer_orchestrator.domain.destination import LONGEST_LADDER_S, Destination, Destinations, Target
 from transfer_orchestrator.errors import BadDestinations
 
 _Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 _Shown = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
-#: livekit-sip dials no address, only a number or user at the trunk.
-_Number = Annotated[str, StringConstraints(pattern=r"^\+?[A-Za-z0-9._*#-]{1,64}$")]
+#: livekit-sip dials no address, only a number or user at the trunk. One made of punctuation alone is nobody's.
+_Number = Annotated[str, StringConstraints(pattern=r"^\+?[._*#-]*[A-Za-z0-9][A-Za-z0-9._*#-]*$", max_length=65)]
 
 _MENDS: Mapping[str, str] = {
     "destinations": "write 'destinations:' and below it one key per destination, e.g. 'billing-desk:'",
@@ -74,15 +75,12 @@ def load_destinations(path: Path) -> Destinations:
             f"{path} cannot be read ({reason}); name the destinations file of your profile"
         ) from error
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
+        root, raw = read_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise BadDestinations(
             f"{path}, line {line}: no valid YAML ({error.problem}); mind indentation and quotes"
         ) from error
-    except yaml.YAMLError as error:
-        raise BadDestinations(f"{path}: no valid YAML ({error}); save it as plain UTF-8 text") from error
     _no_doubles(path, root)
     try:
         entries = _File.model_validate(raw).destinations

@@ -1,12 +1,18 @@
 """A small book of orders, invoices and tickets in memory: enough to try everything, gone with the process.
 
+It has two customers. Customer C-2048 (service PIN 5307) has the orders 2001 to 2004, the invoices 1042, 1038 and 1017,
+and the tickets 3101 and 3077; customer C-3110 (service PIN 8264) has the order 2100, the invoice 1100 and the ticket
+3200.
+
 A deployer's own class takes its place: ``VOICE_WORKER_BOOK=package.module:Class``.
 """
 
+import hmac
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from voice_worker.domain.book import Demo, Invoice, InvoiceLine, Order, Product, Ticket, Trial
+from voice_worker.domain.book import Caller, Demo, Invoice, InvoiceLine, Order, Product, Ticket, Trial
 
 _PRODUCTS = (
     Product(
@@ -45,6 +51,7 @@ _ORDERS = (
     Order(
         number="2004", product="Headset", status="cancelled", detail="Cancelled by the customer; nothing was charged."
     ),
+    Order(number="2100", product="Enterprise", status="delivered", detail="Active since 1 September 2026."),
 )
 _INVOICES = (
     Invoice(
@@ -74,13 +81,48 @@ _INVOICES = (
         status="paid",
         lines=(InvoiceLine(text="Starter, October 2026", amount=Decimal("29.90")),),
     ),
+    Invoice(
+        number="1100",
+        amount=Decimal("199.00"),
+        currency="EUR",
+        due=date(2026, 12, 10),
+        status="open",
+        lines=(InvoiceLine(text="Enterprise, November 2026", amount=Decimal("199.00")),),
+    ),
 )
 _TICKETS = (
     Ticket(
         number="3101", subject="No sound on the second line", status="in_progress", note="A new router is on its way."
     ),
     Ticket(number="3077", subject="Voice mail not sent by e-mail", status="solved", note="Solved on 12 November 2026."),
+    Ticket(number="3200", subject="Queue too short", status="open", note="Not looked at yet."),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Customer:
+    service_pin: str
+    #: Numbers of what is theirs.
+    orders: frozenset[str]
+    invoices: frozenset[str]
+    tickets: frozenset[str]
+
+
+_CUSTOMERS = {
+    "C-2048": _Customer(
+        service_pin="5307",
+        orders=frozenset({"2001", "2002", "2003", "2004"}),
+        invoices=frozenset({"1042", "1038", "1017"}),
+        tickets=frozenset({"3101", "3077"}),
+    ),
+    "C-3110": _Customer(
+        service_pin="8264",
+        orders=frozenset({"2100"}),
+        invoices=frozenset({"1100"}),
+        tickets=frozenset({"3200"}),
+    ),
+}
+_NOBODY = _Customer(service_pin="", orders=frozenset(), invoices=frozenset(), tickets=frozenset())
 
 
 def _plain(number: str) -> str:
@@ -89,13 +131,23 @@ def _plain(number: str) -> str:
 
 
 class ExampleBook:
-    """The same for every caller: whoever calls is the customer of the example."""
+    """Each customer sees what is theirs, and a caller who is nobody in particular sees what is everybody's."""
 
     def __init__(self) -> None:
+        self._customers = dict(_CUSTOMERS)
         self._products = {product.name.casefold(): product for product in _PRODUCTS}
         self._orders = {order.number: order for order in _ORDERS}
         self._invoices = {invoice.number: invoice for invoice in _INVOICES}
         self._tickets = {ticket.number: ticket for ticket in _TICKETS}
+
+    async def identify(self, caller: Caller, customer_number: str, service_pin: str) -> str | None:
+        """The customer's id, if the PIN is theirs. A book that outlives its process would count the failures, too."""
+        del caller
+        digits = _plain(customer_number).removeprefix("C")  # most callers leave the letter out
+        customer_id = f"C-{digits}"
+        pin = self._customers.get(customer_id, _NOBODY).service_pin
+        right = hmac.compare_digest(_plain(service_pin).encode(), pin.encode())
+        return customer_id if pin and right else None
 
     async def product(self, name: str) -> Product | None:
         """The product of that name."""
@@ -105,47 +157,57 @@ class ExampleBook:
         """All products, cheapest first."""
         return tuple(sorted(self._products.values(), key=lambda product: product.monthly_price))
 
-    async def book_demo(self, customer: str, day: date, email: str) -> Demo:
+    async def book_demo(self, caller: Caller, day: date, email: str) -> Demo:
         """Book a demonstration."""
-        del customer
+        del caller
         return Demo(day=day, email=email)
 
-    async def start_trial(self, customer: str, product: str, email: str) -> Trial | None:
+    async def start_trial(self, caller: Caller, product: str, email: str) -> Trial | None:
         """Start a trial that ends by itself."""
-        del customer
+        del caller
         if (found := await self.product(product)) is None:
             return None
         until = datetime.now(UTC).date() + timedelta(days=found.trial_days)
         return Trial(product=found.name, email=email, until=until)
 
-    async def order(self, number: str) -> Order | None:
-        """The order of that number."""
-        return self._orders.get(_plain(number))
+    async def order(self, caller: Caller, number: str) -> Order | None:
+        """The caller's order of that number."""
+        wanted = _plain(number)
+        return self._orders[wanted] if wanted in self._of(caller).orders else None
 
-    async def open_ticket(self, customer: str, subject: str, details: str) -> Ticket:
+    async def open_ticket(self, caller: Caller, subject: str, details: str) -> Ticket:
         """Open a ticket under the next free number."""
-        del customer, details
+        del details
         number = str(max(map(int, self._tickets)) + 1)
         self._tickets[number] = Ticket(number=number, subject=subject, status="open", note="Not looked at yet.")
+        if caller.customer_id in self._customers:
+            theirs = self._customers[caller.customer_id]
+            self._customers[caller.customer_id] = replace(theirs, tickets=theirs.tickets | {number})
         return self._tickets[number]
 
-    async def ticket(self, number: str) -> Ticket | None:
-        """The ticket of that number."""
-        return self._tickets.get(_plain(number))
+    async def ticket(self, caller: Caller, number: str) -> Ticket | None:
+        """The caller's ticket of that number."""
+        wanted = _plain(number)
+        return self._tickets[wanted] if wanted in self._of(caller).tickets else None
 
-    async def invoice(self, number: str) -> Invoice | None:
-        """The invoice of that number."""
-        return self._invoices.get(_plain(number))
+    async def invoice(self, caller: Caller, number: str) -> Invoice | None:
+        """The caller's invoice of that number."""
+        wanted = _plain(number)
+        return self._invoices[wanted] if wanted in self._of(caller).invoices else None
 
-    async def invoices(self, customer: str) -> tuple[Invoice, ...]:
-        """All invoices, newest first."""
-        del customer
-        return tuple(sorted(self._invoices.values(), key=lambda invoice: invoice.due, reverse=True))
+    async def invoices(self, caller: Caller) -> tuple[Invoice, ...]:
+        """The caller's invoices, newest first."""
+        theirs = [self._invoices[number] for number in self._of(caller).invoices]
+        return tuple(sorted(theirs, key=lambda invoice: invoice.due, reverse=True))
 
-    async def promise_payment(self, number: str, day: date) -> Invoice | None:
+    async def promise_payment(self, caller: Caller, number: str, day: date) -> Invoice | None:
         """Note the day of payment of an invoice that is not paid."""
-        found = await self.invoice(number)
+        found = await self.invoice(caller, number)
         if found is None or found.status == "paid":
             return None
         self._invoices[found.number] = found.model_copy(update={"promised_for": day})
         return self._invoices[found.number]
+
+    def _of(self, caller: Caller) -> _Customer:
+        """What is the caller's. Where they call from does not count."""
+        return self._customers.get(caller.customer_id or "", _NOBODY)

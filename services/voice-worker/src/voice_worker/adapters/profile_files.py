@@ -1,18 +1,22 @@
 """Reading a profile directory, strictly: what is wrong is told with file, line, field and mend."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from call_events.plain_yaml import read_yaml
 from voice_worker.adapters.agents.cast import agent_class
 from voice_worker.domain.profile import AgentSpec, Destination, Profile
 from voice_worker.errors import BadProfile
 
 FILE = "profile.yaml"
 _SHORTEST_PROMPT = 20
+#: Part of a tool's name, which model providers take in plain letters only.
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 class _Written(BaseModel):
@@ -22,7 +26,7 @@ class _Written(BaseModel):
 class _WrittenAgent(_Written):
     agent_class: str = Field(alias="class", min_length=1)
     name: str = Field(min_length=1, max_length=60)
-    prompt: str = Field(min_length=1)
+    prompt: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
     hands_over_to: tuple[str, ...] = ()
 
 
@@ -101,13 +105,10 @@ Lines = dict[tuple[str, ...], int]
 
 def _parse(source: Path, text: str) -> tuple[_WrittenProfile, Lines]:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or "this is no YAML"
-        raise BadProfile(f"{source}:{line}: {problem}; mend the YAML there or just above") from None
+        node, raw = read_yaml(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise BadProfile(f"{source}:{line}: {error.problem}; mend the YAML there or just above") from None
     lines: Lines = {}
     _index(node, (), lines, source)
     if not isinstance(raw, dict):
@@ -147,7 +148,7 @@ def _line(lines: Lines, place: tuple[str, ...]) -> int:
 def _agent(folder: Path, lines: Lines, key: str, agent: _WrittenAgent) -> AgentSpec:
     source = folder / FILE
     line = lines.get(("agents", key), 1)
-    if not key.replace("_", "").isalnum() or not key[:1].isalpha() or key != key.lower():
+    if not _KEY.fullmatch(key):
         raise BadProfile(f"{source}:{line}: agents.{key}: an agent's key is lower-case letters, digits and underscores")
     path = folder / agent.prompt
     if not path.resolve().is_relative_to(folder.resolve()):

@@ -30,9 +30,10 @@ CUSTOMER = "sip_text"
 
 
 class Stage:
-    """The legs of a call in text."""
+    """The legs of a call in text. The customer is whom the switch would have told of, if it had known."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, customer_id: str | None = None) -> None:
+        self._customer_id = customer_id
         self._signal: Callable[[Signal], None] = lambda _: None
         self._desk: Callable[[], Desk] | None = None
         self._voice: RealtimeVoice | None = None
@@ -54,7 +55,7 @@ class Stage:
         return CustomerLeg(
             identity=CUSTOMER,
             number=None,
-            customer_id=None,
+            customer_id=self._customer_id,
             dialled_number=None,
             sip_call_id=None,
             sip_headers={},

@@ -13,6 +13,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Caller(Record):
+    """Who is on the line, as far as this call knows. All empty for a call of which nothing is known."""
+
+    #: The customer: as the switch says (``X-Customer-Id``), or who identified themselves in this call. ``None``: nobody
+    #: knows who calls.
+    customer_id: str | None = None
+    #: The number the call comes from: good for calling back, and no proof of anything, for numbers can be forged.
+    number: str | None = None
+
+
 class Product(Record):
     """Something that can be bought."""
 

@@ -71,21 +71,37 @@ class OpenTransfer:
     transfer_id: str
     destination: str
     requested_at: datetime
-    #: Legs that were dialled for it: ``human-<dial_id>``.
+    #: Legs that were dialled for it so far, the one that rings last: ``human-<dial_id>``.
     legs: tuple[str, ...] = ()
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words for the model, which has no other way to know."""
+        match len(self.legs):
+            case 0:
+                return "the call to them is about to be placed"
+            case 1:
+                return "their phone is being called"
+            case dialled:
+                return f"{dialled - 1} of their phones did not answer, and the next one is being called"
 
 
 @dataclass(slots=True)
 class SessionState:
     """What every part of one call may know; the ``userdata`` of the agents' session.
 
-    Personal data: it lives as long as the call and is never logged.
+    A deployer's own agents and tools read it, too, as ``self.session.userdata``; the notes below say what for, where
+    nothing of ours does. Personal data: it lives as long as the call and is never logged.
     """
 
     call: CallId
     customer_identity: str
     customer_number: str | None = None
+    #: As the switch told, or as the caller has proved since. Another worker that takes the call over knows the former.
     customer_id: str | None = None
+    #: How often the caller has tried to prove who they are, whichever agent has asked.
+    identification_tries: int = 0
+    #: For deployers: which line was dialled, and what else the switch told (names in lower case, e.g. ``x-other``).
     dialled_number: str | None = None
     sip_headers: dict[str, str] = field(default_factory=dict)
     phase: Phase = Phase.AI
@@ -95,13 +111,34 @@ class SessionState:
     transfer: OpenTransfer | None = None
     #: Set once the caller said goodbye and the agent ends the call.
     ending: bool = False
-    #: Audio track of each leg: identity → track sid.
+    #: The audio track of each leg that has been in the call, the newest where it came back: identity → track sid. For
+    #: deployers whose tools record or analyse one party, as LiveKit's egress asks for the sid. Our own speech-to-text
+    #: takes a leg by its identity, for it must outlive the track.
     audio_tracks: dict[str, str] = field(default_factory=dict)
 
     @property
     def messages_held(self) -> bool:
-        """Whether the bridge is holding this call's messages now."""
+        """Whether the bridge is holding this call's messages now: nobody at the desk can read yet what is being said.
+
+        For deployers: a tool that writes into CCM's conversation by itself looks here, or it would overtake them.
+        """
         return self.transfer is not None
+
+    @property
+    def situation(self) -> str:
+        """What an agent must know of the call besides its prompt. What changes later its tools tell it."""
+        known = "The caller is an identified customer." if self.customer_id else "It is not known who is calling."
+        return " ".join(filter(None, (known, self.transfer_under_way)))
+
+    @property
+    def transfer_under_way(self) -> str:
+        """The open transfer in words for the model; empty where there is none."""
+        if self.transfer is None:
+            return ""
+        return (
+            f"A person ({self.transfer.destination}) is being called for the caller: {self.transfer.progress}. "
+            "Keep the caller company until somebody answers."
+        )
 
     def step(self, step: Step) -> None:
         """Take a step of the table.

@@ -106,7 +106,7 @@ class CallDesk:
         if destination not in known:
             return f"There is no such destination. Choose one of: {', '.join(known)}."
         if state.transfer is not None:
-            return "A colleague is being called already; wait for the answer and keep the caller company."
+            return state.transfer_under_way
         if state.phase not in (Phase.AI, Phase.STRANDED):
             return "A person is already on the line."
         state.step(Step.TRANSFER_REQUESTED)

@@ -11,6 +11,8 @@ from standins.demo.people import TURN_DEADLINE_S, Person
 from standins.phones import Phone
 
 CUSTOMER_NUMBER = "+15550001111"
+#: Who the switch says is calling: whose invoices can be asked for.
+CUSTOMER_ID = "C-2048"
 #: The SIP user of the billing desk in profiles/contact-centre/destinations.yaml.
 HUMAN_NUMBER = "7001"
 DIALLED_NUMBER = "8001"
@@ -78,7 +80,7 @@ class Play:
         played = self.played
         played.called_at = time.monotonic()
         played.answered_at = await self.customer.calls(
-            played.call, X_Ani=CUSTOMER_NUMBER, X_Dnis=DIALLED_NUMBER, X_Customer_Id="C-2048"
+            played.call, X_Ani=CUSTOMER_NUMBER, X_Dnis=DIALLED_NUMBER, X_Customer_Id=CUSTOMER_ID
         )
         played.first_sound_at = await self.customer.phone.wait_sound(timeout_s=TURN_DEADLINE_S)
 

@@ -17,7 +17,7 @@ from call_events.children import bound_to_us
 from call_events.envelope import Event, EventData
 from call_events.ids import CallId
 from call_events.redis_log import RedisEventLog
-from standins.demo.scenario import Played
+from standins.demo.scenario import CUSTOMER_ID, Played
 from standins.media import MediaError
 from standins.phrases import load_book
 from standins.stack.services import VOICE_WORKER, passed_on
@@ -149,7 +149,7 @@ async def simulated_worker(call: CallId, settings: Mapping[str, str], log_file: 
     """The real voice worker with one simulated job."""
     with log_file.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *bound_to_us([sys.executable, "-m", VOICE_WORKER.module, "--simulate", call]),
+            *bound_to_us([sys.executable, "-m", VOICE_WORKER.module, "--simulate", call, "--customer-id", CUSTOMER_ID]),
             start_new_session=True,  # Ctrl-C is for the demo, which then stops it in order
             stdin=asyncio.subprocess.PIPE,
             stdout=output,

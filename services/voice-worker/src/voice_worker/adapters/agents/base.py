@@ -18,6 +18,7 @@ from livekit import rtc
 from livekit.agents import Agent, ModelSettings, RunContext, StopResponse, ToolError, function_tool
 from livekit.agents.llm import ChatContext, FunctionTool
 
+from voice_worker.domain.book import Caller
 from voice_worker.domain.call import Phase
 from voice_worker.domain.profile import AgentSpec, Destination
 from voice_worker.domain.signals import GoodbyeAsked
@@ -75,10 +76,10 @@ class CallAgent(Agent):
         self._context_items = len(chat_ctx.items) if chat_ctx is not None else 0
 
     @property
-    def customer(self) -> str:
-        """The customer as the book knows them: their id, else their number, else ``unknown``."""
+    def caller(self) -> Caller:
+        """Who is on the line, for the book."""
         state = self.desk.state
-        return state.customer_id or state.customer_number or "unknown"
+        return Caller(customer_id=state.customer_id or None, number=state.customer_number)
 
     async def on_enter(self) -> None:
         """Take the floor."""

@@ -1,13 +1,13 @@
 """Invoices and payments."""
 
-from livekit.agents import ToolError, function_tool
+from livekit.agents import function_tool
 
-from voice_worker.adapters.agents.base import CallAgent
+from voice_worker.adapters.agents.personal import PersonalAgent
 from voice_worker.adapters.agents.sales import a_day
 from voice_worker.domain.book import Invoice
 
 
-class BillingAgent(CallAgent):
+class BillingAgent(PersonalAgent):
     """Explains invoices and notes when they will be paid."""
 
     @function_tool
@@ -17,16 +17,18 @@ class BillingAgent(CallAgent):
         Args:
             invoice_number: The number of the invoice.
         """
-        invoice = await self.look_up(self.book.invoice(invoice_number))
+        invoice = await self.look_up(self.book.invoice(self.caller, invoice_number))
         if invoice is None:
-            raise ToolError("There is no invoice of that number. Ask the caller to read it again, digit by digit.")
+            raise self.not_found("invoice")
         positions = "; ".join(f"{line.text} {line.amount} {invoice.currency}" for line in invoice.lines)
         return f"{_in_short(invoice)} Positions: {positions}."
 
     @function_tool
     async def list_invoices(self) -> str:
         """List the caller's invoices, newest first."""
-        invoices = await self.look_up(self.book.invoices(self.customer))
+        invoices = await self.look_up(self.book.invoices(self.caller))
+        if not invoices and self.caller.customer_id is None:
+            raise self.not_found("invoice")
         return " ".join(map(_in_short, invoices)) or "There are no invoices for this caller."
 
     @function_tool
@@ -37,9 +39,9 @@ class BillingAgent(CallAgent):
             invoice_number: The number of the invoice.
             date: The day as YYYY-MM-DD.
         """
-        invoice = await self.look_up(self.book.promise_payment(invoice_number, a_day(date)))
+        invoice = await self.look_up(self.book.promise_payment(self.caller, invoice_number, a_day(date)))
         if invoice is None:
-            raise ToolError("There is no open invoice of that number.")
+            raise self.not_found("invoice to pay")
         return f"Noted: invoice {invoice.number} will be paid on {invoice.promised_for:%d %B %Y}."
 
 

@@ -11,6 +11,7 @@ from voice_worker.adapters.agents.billing import BillingAgent
 from voice_worker.adapters.agents.generic import GenericAgent
 from voice_worker.adapters.agents.sales import SalesAgent
 from voice_worker.adapters.agents.support import SupportAgent
+from voice_worker.adapters.foreign import FOREIGN_FAULTS, PLACE, in_one_line
 from voice_worker.domain.profile import Profile
 from voice_worker.errors import BadProfile
 from voice_worker.ports import CustomerBook, Desk
@@ -28,13 +29,13 @@ def agent_class(name: str) -> type[CallAgent]:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    module, _, attribute = name.partition(":")
-    if not attribute:
+    if not PLACE.fullmatch(name):
         raise BadProfile(f"there is no agent class {name!r}; use {', '.join(BUILT_IN)}, or package.module:Class")
+    module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise BadProfile(f"agent class {name!r} cannot be imported ({error})") from None
+    except FOREIGN_FAULTS as error:
+        raise BadProfile(f"agent class {name!r} cannot be imported ({in_one_line(error)})") from None
     if not (isinstance(found, type) and issubclass(found, CallAgent)):
         raise BadProfile(f"agent class {name!r} is not a voice_worker.adapters.agents.base.CallAgent")
     return found
@@ -59,7 +60,7 @@ class ProfileCast:
             cast=self,
             destinations=self._profile.destinations,
             others=[self._profile.agent(other) for other in spec.hands_over_to],
-            instructions=f"{spec.prompt}\n\nToday is {self._today:%A, %d %B %Y}.",
+            instructions=f"{spec.prompt}\n\nToday is {self._today:%A, %d %B %Y}. {self._desk.state.situation}",
             chat_ctx=chat_ctx,
             reason=reason,
             introduction=self._profile.introduction if introduce else None,

@@ -60,7 +60,7 @@ class SalesAgent(CallAgent):
             day: The day as YYYY-MM-DD.
             email: Where the invitation goes.
         """
-        booked = await self.look_up(self.book.book_demo(self.customer, a_day(day), an_email(email)))
+        booked = await self.look_up(self.book.book_demo(self.caller, a_day(day), an_email(email)))
         return f"The demonstration is booked for {booked.day:%A, %d %B %Y}. The invitation will come by e-mail."
 
     @function_tool
@@ -71,7 +71,7 @@ class SalesAgent(CallAgent):
             product: Name of the product.
             email: Where the access goes.
         """
-        trial = await self.look_up(self.book.start_trial(self.customer, product, an_email(email)))
+        trial = await self.look_up(self.book.start_trial(self.caller, product, an_email(email)))
         if trial is None:
             raise ToolError("There is no such product. Look the names up with get_pricing.")
         return f"The trial of {trial.product} has started and ends by itself on {trial.until:%d %B %Y}."

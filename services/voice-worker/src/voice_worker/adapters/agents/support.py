@@ -1,11 +1,11 @@
 """Orders and technical issues."""
 
-from livekit.agents import ToolError, function_tool
+from livekit.agents import function_tool
 
-from voice_worker.adapters.agents.base import CallAgent
+from voice_worker.adapters.agents.personal import PersonalAgent
 
 
-class SupportAgent(CallAgent):
+class SupportAgent(PersonalAgent):
     """Finds orders, opens tickets, tells how far they are."""
 
     @function_tool
@@ -15,9 +15,9 @@ class SupportAgent(CallAgent):
         Args:
             order_number: The number on the order confirmation.
         """
-        order = await self.look_up(self.book.order(order_number))
+        order = await self.look_up(self.book.order(self.caller, order_number))
         if order is None:
-            raise ToolError("There is no order of that number. Ask the caller to read it again, digit by digit.")
+            raise self.not_found("order")
         return f"Order {order.number}: {order.product}, {order.status}. {order.detail}"
 
     @function_tool
@@ -28,7 +28,7 @@ class SupportAgent(CallAgent):
             subject: The issue in a few words.
             details: What the caller did, saw and expected.
         """
-        ticket = await self.look_up(self.book.open_ticket(self.customer, subject, details))
+        ticket = await self.look_up(self.book.open_ticket(self.caller, subject, details))
         return f"Ticket {ticket.number} is open. A technician will call back within one working day."
 
     @function_tool
@@ -38,7 +38,7 @@ class SupportAgent(CallAgent):
         Args:
             ticket_number: The number of the ticket.
         """
-        ticket = await self.look_up(self.book.ticket(ticket_number))
+        ticket = await self.look_up(self.book.ticket(self.caller, ticket_number))
         if ticket is None:
-            raise ToolError("There is no ticket of that number. Ask the caller to read it again, digit by digit.")
+            raise self.not_found("ticket")
         return f"Ticket {ticket.number}, {ticket.subject}: {ticket.status.replace('_', ' ')}. {ticket.note}"
