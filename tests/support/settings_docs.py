@@ -136,7 +136,7 @@ def configuration() -> str:
         "| variable | what |",
         "|---|---|",
         "| `LIVEKIT_SERVER_BIN` | a livekit-server binary to use instead of finding or building one |",
-        "| `LIVEKIT_SIP_BIN` | a livekit-sip v1.11.0 binary (else: on PATH, or Docker); phones are then real SIP phones |",
+        "| `LIVEKIT_SIP_BIN` | a livekit-sip v1.11.0 binary (else: on PATH, or Docker); the phones are then real SIP |",
         "",
     ]
     return "\n".join(lines)

@@ -257,6 +257,7 @@ async def test_the_same_identity_twice_drops_the_first_leg(board: Board) -> None
         await board.dial("agent-1", "call-14", "human-1")
         await board.dial("agent-2", "call-14", "human-1")
         assert await first.wait_hung_up() is Ending.THEY_HUNG_UP
+        await second.wait_answered()  # the dial returns with the phone's 200, which may be before the phone has its ACK
         assert second.in_call
 
 
