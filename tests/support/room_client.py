@@ -10,6 +10,7 @@ import numpy.typing as npt
 from livekit import api, rtc
 
 from standins.phones.sounds import Sound
+from support.waiting import wait_until
 
 RATE = 48_000
 FRAME = 480
@@ -62,10 +63,12 @@ class RoomClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        async with asyncio.timeout(10):
-            await self.room.disconnect()
+        # Before the room is left: a track that has just come cannot be listened to any more once it is.
+        self.room.off("track_subscribed", self._on_track)
         for ear in self._ears:
             ear.cancel()
+        async with asyncio.timeout(10):
+            await self.room.disconnect()
         await self._group.__aexit__(None, None, None)
         await self._source.aclose()
 
@@ -100,6 +103,11 @@ class RoomClient:
     def attributes(self, identity: str) -> dict[str, str]:
         """The attributes that a participant has now."""
         return dict(self.room.remote_participants[identity].attributes)
+
+    async def meets(self, identity: str) -> dict[str, str]:
+        """Wait until a participant is in the room; returns the attributes that it has now."""
+        await wait_until(lambda: identity in self.room.remote_participants, what=f"{identity} is in the room")
+        return self.attributes(identity)
 
     def left(self, identity: str) -> tuple[str, str] | None:
         """(disconnect reason, last status) of one who left."""

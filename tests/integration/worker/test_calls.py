@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from livekit import api
 
 from call_events.catalogue import (
     AgentActivated,
@@ -88,6 +89,19 @@ async def test_a_call_without_any_header_works_and_its_room_is_removed(world: Wo
         return line.call not in await world.rooms()
 
     await wait_until(gone, within_s=5, what="the room is removed")
+
+
+async def test_packets_of_the_ais_voice_go_on_while_it_is_silent(world: World) -> None:
+    """livekit-sip's mixer starves without them, and tears the first word of the next sentence."""
+    async with world.a_call() as line:
+        inside = await world.client.room.list_participants(api.ListParticipantsRequest(room=line.call))
+        voices = [
+            track.disable_dtx
+            for one in inside.participants
+            if one.kind is api.ParticipantInfo.Kind.AGENT
+            for track in one.tracks
+        ]
+        assert voices == [True]
 
 
 async def test_agents_hand_over_with_the_context_and_use_their_tools(world: World) -> None:

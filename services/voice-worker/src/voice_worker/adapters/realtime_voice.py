@@ -47,6 +47,10 @@ NOT_STARTED = (
 #: The plugin sends its audio in pieces of 100 ms anyway.
 FRAME_MS = 100
 
+#: Packets go on through silence. With DTX, the default, none come while the AI is silent: livekit-sip's mixer then
+#: starves, and on a busy machine it tears the first word of what is said next.
+UNBROKEN = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
+
 
 class RealtimeVoice:
     """One session of the AI in one call."""
@@ -190,6 +194,7 @@ class RealtimeVoice:
             # Gain control stays on, at 3 % of a call's cost: a caller far from the microphone must be understood, and
             # not every provider that OPENAI_BASE_URL may name levels by itself.
             audio_input=room_io.AudioInputOptions(frame_size_ms=FRAME_MS, pre_connect_audio=False),
+            audio_output=room_io.AudioOutputOptions(track_publish_options=UNBROKEN),
         )
 
 

@@ -8,9 +8,48 @@ from typing import Any
 from google.protobuf.message import Message
 from livekit.protocol import sip as proto
 
-from standins.exchange.trunks import Directory, invalid
+from standins.exchange.trunks import Directory, Shelf
 
 Run = Callable[[Any], Message]
+
+
+class _Trunks:
+    """What can be done with the trunks of one direction."""
+
+    def __init__(
+        self,
+        shelf: Shelf[Any],
+        check: Callable[..., None],
+        listed: Callable[..., Message],
+        got: Callable[..., Message],
+    ) -> None:
+        self._shelf = shelf
+        self._check = check
+        self._listed = listed
+        self._got = got
+
+    def create(self, request: Any) -> Message:
+        self._check(request.trunk)
+        added: Message = self._shelf.add(request.trunk)
+        return added
+
+    def update(self, request: Any) -> Message:
+        if request.HasField("replace"):
+            self._check(request.replace, own_id=request.sip_trunk_id)
+        changed: Message = self._shelf.change(request.sip_trunk_id, request)
+        return changed
+
+    def list(self, request: Any) -> Message:
+        return self._listed(
+            items=[
+                trunk
+                for trunk in self._shelf.values()
+                if _wanted(trunk.sip_trunk_id, request.trunk_ids) and _serves(trunk.numbers, request.numbers)
+            ]
+        )
+
+    def get(self, request: Any) -> Message:
+        return self._got(trunk=self._shelf.need(request.sip_trunk_id))
 
 
 class TrunkApi:
@@ -21,58 +60,33 @@ class TrunkApi:
 
     def methods(self) -> dict[str, tuple[type[Message], Run]]:
         """Request type and implementation of each method."""
+        inbound = _Trunks(
+            self._directory.inbound,
+            self._directory.check_inbound,
+            proto.ListSIPInboundTrunkResponse,
+            proto.GetSIPInboundTrunkResponse,
+        )
+        outbound = _Trunks(
+            self._directory.outbound,
+            self._directory.check_outbound,
+            proto.ListSIPOutboundTrunkResponse,
+            proto.GetSIPOutboundTrunkResponse,
+        )
         return {
-            "CreateSIPInboundTrunk": (proto.CreateSIPInboundTrunkRequest, self._create_inbound),
-            "UpdateSIPInboundTrunk": (proto.UpdateSIPInboundTrunkRequest, self._update_inbound),
-            "ListSIPInboundTrunk": (proto.ListSIPInboundTrunkRequest, self._list_inbound),
-            "GetSIPInboundTrunk": (proto.GetSIPInboundTrunkRequest, self._get_inbound),
-            "CreateSIPOutboundTrunk": (proto.CreateSIPOutboundTrunkRequest, self._create_outbound),
-            "UpdateSIPOutboundTrunk": (proto.UpdateSIPOutboundTrunkRequest, self._update_outbound),
-            "ListSIPOutboundTrunk": (proto.ListSIPOutboundTrunkRequest, self._list_outbound),
-            "GetSIPOutboundTrunk": (proto.GetSIPOutboundTrunkRequest, self._get_outbound),
+            "CreateSIPInboundTrunk": (proto.CreateSIPInboundTrunkRequest, inbound.create),
+            "UpdateSIPInboundTrunk": (proto.UpdateSIPInboundTrunkRequest, inbound.update),
+            "ListSIPInboundTrunk": (proto.ListSIPInboundTrunkRequest, inbound.list),
+            "GetSIPInboundTrunk": (proto.GetSIPInboundTrunkRequest, inbound.get),
+            "CreateSIPOutboundTrunk": (proto.CreateSIPOutboundTrunkRequest, outbound.create),
+            "UpdateSIPOutboundTrunk": (proto.UpdateSIPOutboundTrunkRequest, outbound.update),
+            "ListSIPOutboundTrunk": (proto.ListSIPOutboundTrunkRequest, outbound.list),
+            "GetSIPOutboundTrunk": (proto.GetSIPOutboundTrunkRequest, outbound.get),
             "DeleteSIPTrunk": (proto.DeleteSIPTrunkRequest, self._delete_trunk),
             "CreateSIPDispatchRule": (proto.CreateSIPDispatchRuleRequest, self._create_rule),
             "UpdateSIPDispatchRule": (proto.UpdateSIPDispatchRuleRequest, self._update_rule),
             "ListSIPDispatchRule": (proto.ListSIPDispatchRuleRequest, self._list_rules),
             "DeleteSIPDispatchRule": (proto.DeleteSIPDispatchRuleRequest, self._delete_rule),
         }
-
-    def _create_inbound(self, request: proto.CreateSIPInboundTrunkRequest) -> Message:
-        self._directory.check_inbound(request.trunk)
-        return self._directory.inbound.add(request.trunk)
-
-    def _update_inbound(self, request: proto.UpdateSIPInboundTrunkRequest) -> Message:
-        if request.HasField("replace"):
-            self._directory.check_inbound(request.replace, own_id=request.sip_trunk_id)
-        return self._directory.inbound.change(request.sip_trunk_id, request)
-
-    def _list_inbound(self, request: proto.ListSIPInboundTrunkRequest) -> Message:
-        trunks = self._directory.inbound.values()
-        fitting = [
-            t for t in trunks if _wanted(t.sip_trunk_id, request.trunk_ids) and _serves(t.numbers, request.numbers)
-        ]
-        return proto.ListSIPInboundTrunkResponse(items=fitting)
-
-    def _get_inbound(self, request: proto.GetSIPInboundTrunkRequest) -> Message:
-        return proto.GetSIPInboundTrunkResponse(trunk=self._directory.inbound.need(request.sip_trunk_id))
-
-    def _create_outbound(self, request: proto.CreateSIPOutboundTrunkRequest) -> Message:
-        if not request.trunk.address or not request.trunk.numbers:
-            raise invalid("an outbound trunk needs an address and at least one number")
-        return self._directory.outbound.add(request.trunk)
-
-    def _update_outbound(self, request: proto.UpdateSIPOutboundTrunkRequest) -> Message:
-        return self._directory.outbound.change(request.sip_trunk_id, request)
-
-    def _list_outbound(self, request: proto.ListSIPOutboundTrunkRequest) -> Message:
-        trunks = self._directory.outbound.values()
-        fitting = [
-            t for t in trunks if _wanted(t.sip_trunk_id, request.trunk_ids) and _serves(t.numbers, request.numbers)
-        ]
-        return proto.ListSIPOutboundTrunkResponse(items=fitting)
-
-    def _get_outbound(self, request: proto.GetSIPOutboundTrunkRequest) -> Message:
-        return proto.GetSIPOutboundTrunkResponse(trunk=self._directory.outbound.need(request.sip_trunk_id))
 
     def _delete_trunk(self, request: proto.DeleteSIPTrunkRequest) -> Message:
         if self._directory.inbound.pop(request.sip_trunk_id, None) is None:

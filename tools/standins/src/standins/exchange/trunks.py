@@ -109,6 +109,11 @@ class Directory:
             if _meet(trunk.numbers, other.numbers) and _meet(trunk.allowed_numbers, other.allowed_numbers):
                 raise invalid(f"Conflicting inbound SIP Trunks: {other.sip_trunk_id}")
 
+    def check_outbound(self, trunk: proto.SIPOutboundTrunkInfo, *, own_id: str = "") -> None:  # noqa: ARG002 - may overlap
+        """Refuse a trunk that cannot dial. Outbound trunks may overlap: each call names the one that it wants."""
+        if not trunk.address or not trunk.numbers:
+            raise invalid("an outbound trunk needs an address and at least one number")
+
     def check_rule(self, rule: proto.SIPDispatchRuleInfo, *, own_id: str = "") -> None:
         """Refuse a rule without a target, or one that takes the same calls as another."""
         if rule.rule.WhichOneof("rule") is None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from socket import SOCK_DGRAM
-from types import TracebackType
 from typing import Any
 
 import structlog
 import yaml
 
+from standins.media.assembly import Assembly
 from standins.media.binaries import Binary, Say, find_livekit_server, find_livekit_sip
 from standins.media.config import ServerPorts, SipPorts, server_document, sip_document
 from standins.media.errors import MediaError
@@ -30,7 +30,7 @@ RTP_PORTS = 200
 _CONFIG_VARIABLE = {"livekit-server": "LIVEKIT_CONFIG", "livekit-sip": "SIP_CONFIG_BODY"}
 
 
-class Media:
+class Media(Assembly):
     """Runs livekit-server on free loopback ports; `url`, `api_key` and `api_secret` say how to reach it.
 
     LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET in `environment` use a running server instead and start nothing.
@@ -50,6 +50,7 @@ class Media:
         environment: Mapping[str, str] = os.environ,
         say: Say = lambda _line: None,
     ) -> None:
+        super().__init__()
         self.url = ""
         self.api_key = ""
         self.api_secret = ""
@@ -62,20 +63,6 @@ class Media:
         self._wants_sip = sip
         self._environment = environment
         self._say = say
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Media:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         if self._environment.get("LIVEKIT_URL"):

@@ -2,255 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import itertools
-import json
-import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-import numpy as np
-import structlog
-
-from standins.exchange.crew import Crew
-from standins.exchange.handset import FRAME, RATE, Ending, Final, Handset, Invitation, Referral
-from standins.exchange.inbound import CallRefused
-from standins.exchange.leg import LEAD_S
-from standins.media.ports import free_port
-from standins.phones.errors import PhoneError
-from standins.phones.telephone import Telephone, save_recordings
-
-log = structlog.get_logger()
-
-START_DEADLINE_S = 10.0
-RINGING_DEADLINE_S = 10.0
-STOP_DEADLINE_S = 3.0
-FRAME_S = FRAME / RATE
-#: A line of JSON with 20 ms of sound is below 1 kB; a burst of them still fits.
-LINE_LIMIT = 1 << 20
-
-
-class _SipLine:
-    """A call in the process behind the phones; what a `Telephone` holds."""
-
-    def __init__(self, network: SipNetwork, handset: Handset, call_id: str) -> None:
-        self.handset = handset
-        self.id = call_id
-        self.under_way: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.confirmed = False
-        self.phone: asyncio.Task[None] | None = None
-        self.mouth: asyncio.Task[None] | None = None
-        self.we_hung_up = False
-        self.we_refused: int | None = None
-        self._network = network
-
-    async def hang_up(self) -> None:
-        """See `Line.hang_up`."""
-        self.we_hung_up = True
-        self._network.order("hang up", id=self.id)
-
-    def hold(self) -> None:
-        """See `Line.hold`."""
-        self._network.order("hold", id=self.id)
-
-    def resume(self) -> None:
-        """See `Line.resume`."""
-        self._network.order("resume", id=self.id)
-
-    async def press(self, digits: str) -> None:
-        """See `Line.press`."""
-        self._network.order("digits", id=self.id, digits=digits)
-
-
-class SipNetwork:
-    """The process behind the phones, seen from here."""
-
-    def __init__(self, sip_address: str, log_file: Path, *, username: str, password: str) -> None:
-        #: host:port at which the phones take INVITEs: the outbound trunk's address.
-        self.address = ""
-        self._sip_address = sip_address
-        self._log_file = log_file
-        self._username = username
-        self._password = password
-        self._crew = Crew()
-        self._ids = itertools.count(1)
-        self._handsets: dict[str, Handset] = {}
-        self._plugged: dict[str, asyncio.Event] = {}
-        self._lines: dict[str, _SipLine] = {}
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def __aenter__(self) -> SipNetwork:
-        self._log_file.parent.mkdir(parents=True, exist_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "standins.phones.sip_process",
-            str(self._log_file),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT,
-        )
-        async with asyncio.timeout(START_DEADLINE_S):
-            ready = await self._event()
-        if ready is None:
-            raise PhoneError(f"the SIP phones did not start; see {self._log_file}")
-        self.address = f"127.0.0.1:{ready['port']}"
-        await self._crew.__aenter__()
-        self._crew.start(self._follow(), name="sip phones")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        process.stdin.close()  # the process ends with its input
-        try:
-            async with asyncio.timeout(STOP_DEADLINE_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        await self._crew.__aexit__(kind, error, trace)
-
-    def order(self, do: str, **details: Any) -> None:
-        """Send one command; nothing happens once the process is gone."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        if self._process.returncode is None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps({"do": do, **details}).encode() + b"\n")
-
-    async def plug(self, handset: Handset) -> None:
-        """Make a phone reachable under its number."""
-        self._handsets[handset.number] = handset
-        plugged = self._plugged[handset.number] = asyncio.Event()
-        self.order(
-            "plug", number=handset.number, username=self._username, password=self._password, rtp_port=free_port()
-        )
-        async with asyncio.timeout(START_DEADLINE_S):
-            await plugged.wait()
-
-    def refuse_transfers(self, number: str, status: int) -> None:
-        """Answer a REFER to this phone with `status` instead of following it; 0 follows it."""
-        self.order("transfers", number=number, refusal=status)
-
-    async def place(
-        self,
-        handset: Handset,
-        to: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        username: str = "",  # noqa: ARG002 - pjsua2 knows the credentials since the phone was plugged in
-        password: str = "",  # noqa: ARG002
-    ) -> _SipLine | None:
-        """See `Network.place`."""
-        line = _SipLine(self, handset, f"out-{next(self._ids)}")
-        self._lines[line.id] = line
-        target = f"sip:{to}@{self._sip_address}"
-        self.order("call", id=line.id, number=handset.number, target=target, headers=dict(headers or {}))
-        async with asyncio.timeout(RINGING_DEADLINE_S):
-            status = await line.under_way
-        if status >= 300:
-            raise CallRefused(status, "")
-        return line
-
-    async def _event(self) -> dict[str, Any] | None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        return json.loads(line) if line else None
-
-    async def _follow(self) -> None:
-        while (event := await self._event()) is not None:
-            match event["event"]:
-                case "invite":
-                    self._on_invite(event)
-                case "plugged":
-                    self._plugged[event["number"]].set()
-                case "failed":
-                    log.warning("phones.sip_command_failed", doing=event["doing"], reason=event["reason"])
-                case _:
-                    line = self._lines.get(event["id"])
-                    if line is not None:
-                        self._on_call_event(line, event)
-
-    def _on_call_event(self, line: _SipLine, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "heard":
-                pcm = np.frombuffer(base64.b64decode(event["pcm"]), dtype=np.int16)
-                line.handset.hear("line", pcm, event["at"])
-            case "digit":
-                line.handset.hear_digit(event["digit"])
-            case "refer":
-                self._crew.start(_tell_referral(line.handset, event["target"]), name="refer")
-            case "state":
-                self._on_state(line, event["state"], event["status"])
-
-    def _on_state(self, line: _SipLine, state: str, status: int) -> None:
-        if not line.under_way.done():
-            line.under_way.set_result(status)
-        if state == "confirmed" and not line.confirmed:
-            line.confirmed = True
-            line.handset.on_answered(line)
-            line.mouth = self._crew.start(self._speak(line), name=f"mouth {line.id}")
-        if state == "disconnected":
-            self._on_disconnected(line, status)
-
-    def _on_disconnected(self, line: _SipLine, status: int) -> None:
-        self._lines.pop(line.id, None)
-        for task in (line.mouth, line.phone):
-            if task is not None:
-                task.cancel()
-        if line.we_hung_up:
-            line.handset.on_ended(Ending.WE_HUNG_UP, None)
-        elif line.confirmed:
-            line.handset.on_ended(Ending.THEY_HUNG_UP, None)
-        elif line.we_refused is not None:
-            line.handset.on_ended(Ending.REFUSED, line.we_refused)
-        elif line.phone is not None:
-            line.handset.on_ended(Ending.CANCELLED, None)
-        else:
-            line.handset.on_ended(Ending.REFUSED, status)
-
-    def _on_invite(self, event: dict[str, Any]) -> None:
-        handset = self._handsets[event["to"]]
-        line = _SipLine(self, handset, event["id"])
-        self._lines[line.id] = line
-        line.phone = self._crew.start(self._ring(line, event), name=f"phone {handset.number}")
-
-    async def _ring(self, line: _SipLine, event: dict[str, Any]) -> None:
-        async def ring() -> None:
-            self.order("answer", id=line.id, status=180)
-
-        invitation = Invitation(
-            call_id=event["headers"].get("X-Call-Id", ""),
-            from_number=event["sender"],
-            to=event["to"],
-            headers=event["headers"],
-            ring=ring,
-        )
-        final = await line.handset.invited(invitation)
-        if final.status >= 300:
-            line.we_refused = final.status
-        self.order("answer", id=line.id, status=final.status)
-
-    async def _speak(self, line: _SipLine) -> None:
-        due = time.monotonic() - LEAD_S
-        while True:
-            frame = line.handset.next_frame()
-            if frame is not None:
-                self.order("say", id=line.id, pcm=base64.b64encode(frame.tobytes()).decode())
-            due += FRAME_S
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-
-async def _tell_referral(handset: Handset, target: str) -> Final:
-    return await handset.referred(Referral(target, {}))
+from standins.media.assembly import Assembly
+from standins.phones.rack import Rack
+from standins.phones.sip_network import SipNetwork
+from standins.phones.telephone import Telephone
 
 
 class _SipTelephone(Telephone):
@@ -266,7 +23,7 @@ class _SipTelephone(Telephone):
         self._sip.refuse_transfers(self.number, status)
 
 
-class SipPhones:
+class SipPhones(Assembly):
     """Phones on SIP. Leaving the context hangs up and saves the recordings into `directory`.
 
     Args:
@@ -274,9 +31,9 @@ class SipPhones:
     """
 
     def __init__(self, sip_address: str, directory: Path, *, username: str, password: str) -> None:
-        self._directory = directory
+        super().__init__()
+        self._rack = Rack(directory)
         self._network = SipNetwork(sip_address, directory / "pjsua.log", username=username, password=password)
-        self._phones: list[Telephone] = []
 
     @property
     def address(self) -> str:
@@ -287,25 +44,13 @@ class SipPhones:
         """A phone with this number, plugged in and reachable; see `Phones.phone`."""
         phone = _SipTelephone(self._network, number)
         await self._network.plug(phone)
-        phone.name = name or f"phone-{len(self._phones) + 1}"
-        self._phones.append(phone)
+        self._rack.add(phone, name)
         return phone
 
     async def hang_up(self) -> None:
         """See `Phones.hang_up`."""
-        for phone in self._phones:
-            if phone.in_call or phone.ringing:
-                await phone.hang_up()
+        await self._rack.hang_up()
 
-    async def __aenter__(self) -> SipPhones:
-        await self._network.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self.hang_up()
-            await asyncio.to_thread(save_recordings, self._phones, self._directory)
-        finally:
-            await self._network.__aexit__(kind, error, trace)
+    async def _start(self) -> None:
+        await self._stack.enter_async_context(self._network)
+        self._stack.push_async_callback(self._rack.put_away)

@@ -2,6 +2,9 @@
 
 It is a process of its own because pjsua2 has one endpoint per process, wants all calls from one thread and cannot be
 torn down cleanly. It ends when its standard input does. Every call has an `id` that whoever placed or received it gave.
+
+All phones hang off one SIP account, as behind a switch: pjsua2 is built for eight accounts at most, and aborts at the
+ninth.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ FRAME_BYTES = 320
 POLL_MS = 5
 #: More than this in hand means that the two clocks have drifted apart; the oldest is dropped.
 MAX_QUEUED_FRAMES = 15
+#: From a REFER to its answer, as over a network. livekit-sip v1.11.0 sets a transaction's timers after it has sent the
+#: request; an answer that comes before that ends the transaction at once, and every other such transfer fails with
+#: "transaction failed to complete (0 intermediate responses)". No phone at the far end of a wire answers that fast.
+ROUND_TRIP_S = 0.02
 _SILENCE = bytes(FRAME_BYTES)
 
 _events: deque[dict[str, Any]] = deque()
@@ -61,9 +68,11 @@ class Sound(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 has no types
 class SipCall(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
     """One call."""
 
-    def __init__(self, account: SipAccount, call_id: str, pj_id: int = pj.PJSUA_INVALID_ID) -> None:
+    def __init__(self, account: SipAccount, call_id: str, number: str, pj_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(account, pj_id)
         self.id = call_id
+        #: Of our phone in it.
+        self.number = number
         self.account = account
         self.sound = Sound(call_id)
         self.media: Any = None
@@ -97,26 +106,28 @@ class SipCall(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
 
     def onCallTransferRequest(self, prm: Any) -> None:  # noqa: N802 - pjsua2's name
         """A REFER arrived: follow it with a new call, or refuse it."""
+        time.sleep(ROUND_TRIP_S)
         tell("refer", id=self.id, target=str(prm.dstUri))
-        refusal = self.account.transfer_refusal
+        refusal = self.account.transfer_refusals.get(self.number, 0)
         if refusal:
             prm.statusCode = refusal
             return
-        prm.newCall = self.account.new_call(f"{self.id}-referred")
+        prm.newCall = self.account.new_call(f"{self.id}-referred", self.number)
 
 
 class SipAccount(pj.Account):  # type: ignore[misc]  # pjsua2 has no types
-    """One phone's number."""
+    """What all phones hang off."""
 
-    def __init__(self, number: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.number = number
-        self.transfer_refusal = 0
-        self._count = 0
+        #: The phones that are plugged in, by number, and how many calls came for each.
+        self.invited: dict[str, int] = {}
+        #: What each phone that follows no REFER answers to one.
+        self.transfer_refusals: dict[str, int] = {}
 
-    def new_call(self, call_id: str, pj_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
+    def new_call(self, call_id: str, number: str, pj_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         """A call object, kept for ever: pjsua2 crashes when Python collects one that it still uses."""
-        call = SipCall(self, call_id, pj_id)
+        call = SipCall(self, call_id, number, pj_id)
         calls[call_id] = call
         return call
 
@@ -124,17 +135,18 @@ class SipAccount(pj.Account):  # type: ignore[misc]  # pjsua2 has no types
         """Tell an INVITE, or refuse one that is for nobody here."""
         message = str(prm.rdata.wholeMsg)
         wanted = re.match(r"INVITE sips?:([^@;>]+)@", message)
-        self._count += 1
-        call = self.new_call(f"in-{self.number}-{self._count}", prm.callId)
-        if wanted is None or wanted.group(1) != self.number:
+        number = wanted.group(1) if wanted else ""
+        count = self.invited.get(number, 0) + 1
+        call = self.new_call(f"in-{number}-{count}", number, prm.callId)
+        if number not in self.invited:
             answer(call, 404)
             return
+        self.invited[number] = count
         headers = dict(re.findall(r"^(X-[^:\r\n]+):[ \t]*(.*?)\r?$", message, flags=re.MULTILINE))
         sender = re.search(r"^From:.*?sips?:([^@>;]+)", message, flags=re.MULTILINE)
-        tell("invite", id=call.id, to=self.number, sender=sender.group(1) if sender else "", headers=headers)
+        tell("invite", id=call.id, to=number, sender=sender.group(1) if sender else "", headers=headers)
 
 
-accounts: dict[str, SipAccount] = {}
 calls: dict[str, SipCall] = {}
 
 
@@ -153,51 +165,64 @@ def redirect(call: SipCall, direction: int) -> None:
     call.reinvite(op)
 
 
-def obey(order: dict[str, Any], port: int) -> None:
+def open_account(account: SipAccount, order: dict[str, Any], port: int) -> None:
+    """Make the account that all phones hang off."""
+    config = pj.AccountConfig()
+    config.idUri = f"sip:switch@127.0.0.1:{port}"
+    config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", order["username"], 0, order["password"]))
+    transport = config.mediaConfig.transportConfig
+    transport.boundAddress = transport.publicAddress = "127.0.0.1"
+    transport.port = order["rtp_port"]  # of the first call; the next ones take what is free above it
+    account.create(config)
+
+
+def obey(order: dict[str, Any], account: SipAccount, port: int) -> None:
     """Carry out one command."""
-    call = calls.get(str(order.get("id")))
     match order["do"]:
+        case "open":
+            open_account(account, order, port)
         case "plug":
-            config = pj.AccountConfig()
-            config.idUri = f"sip:{order['number']}@127.0.0.1:{port}"
-            secret = pj.AuthCredInfo("digest", "*", order["username"], 0, order["password"])
-            config.sipConfig.authCreds.append(secret)
-            config.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
-            config.mediaConfig.transportConfig.publicAddress = "127.0.0.1"
-            config.mediaConfig.transportConfig.port = order["rtp_port"]
-            account = SipAccount(order["number"])
-            account.create(config)
-            accounts[order["number"]] = account
+            account.invited.setdefault(order["number"], 0)
             tell("plugged", number=order["number"])
         case "transfers":
-            accounts[order["number"]].transfer_refusal = order["refusal"]
+            account.transfer_refusals[order["number"]] = order["refusal"]
         case "call":
-            made = accounts[order["number"]].new_call(order["id"])
+            made = account.new_call(order["id"], order["number"])
             op = pj.CallOpParam(True)
             for name, value in order["headers"].items():
                 header = pj.SipHeader()
                 header.hName, header.hValue = name, value
                 op.txOption.headers.append(header)
+            op.txOption.localUri = f"sip:{order['number']}@127.0.0.1:{port}"
             made.makeCall(order["target"], op)
-        case "answer" if call is not None and call.isActive():
-            answer(call, order["status"])
-        case "hang up" if call is not None and call.isActive():
-            op = pj.CallOpParam()
-            op.statusCode = 0
-            call.hangup(op)
-        case "say" if call is not None:
+        case _:
+            call = calls.get(str(order.get("id")))
+            if call is not None:
+                obey_in_call(call, order)
+
+
+def obey_in_call(call: SipCall, order: dict[str, Any]) -> None:
+    """Carry out one command about a call; nothing if it ended meanwhile."""
+    match order["do"]:
+        case "say":
             call.sound.frames.append(base64.b64decode(order["pcm"]))
             while len(call.sound.frames) > MAX_QUEUED_FRAMES:
                 call.sound.frames.popleft()
-        case "hold" if call is not None and call.isActive():
+        case _ if not call.isActive():
+            pass
+        case "answer":
+            answer(call, order["status"])
+        case "hang up":
+            op = pj.CallOpParam()
+            op.statusCode = 0
+            call.hangup(op)
+        case "hold":
             # A held phone sends nothing at all; pjsua2's own hold would go on sending silence.
             redirect(call, pj.PJMEDIA_DIR_NONE)
-        case "resume" if call is not None and call.isActive():
+        case "resume":
             redirect(call, pj.PJMEDIA_DIR_ENCODING_DECODING)
-        case "digits" if call is not None and call.isActive():
+        case "digits":
             call.dialDtmf(order["digits"])
-        case _:
-            pass  # for a call that ended meanwhile
 
 
 def start() -> tuple[pj.Endpoint, int]:
@@ -231,6 +256,7 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # pjlib greets on standard output before it can be told not to
     endpoint, port = start()
+    account = SipAccount()
     tell("ready", port=port)
     os.set_blocking(0, False)
     pending = b""
@@ -244,13 +270,16 @@ def main() -> None:
             for line in lines:
                 order = json.loads(line)
                 try:
-                    obey(order, port)
+                    obey(order, account, port)
                 except pj.Error as error:
                     tell("failed", id=str(order.get("id", "")), doing=order["do"], reason=error.reason)
         out = [json.dumps(_events.popleft()) for _ in range(len(_events))]
         if out:
-            events.write("\n".join(out) + "\n")
-            events.flush()
+            try:
+                events.write("\n".join(out) + "\n")
+                events.flush()
+            except BrokenPipeError:
+                os._exit(0)  # whoever started us was killed
 
 
 if __name__ == "__main__":

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import numpy as np
-
-from standins.exchange.handset import FRAME, RATE, Ending, Final, Handset, Invitation, Line, Referral, Samples
+from standins.exchange.handset import RATE, Ending, Final, Handset, Line, Referral, Samples
 from standins.exchange.inbound import CallRefused as RefusedByExchange
-from standins.exchange.leg import LEAD_S
 from standins.phones import listening
+from standins.phones.called import Called
 from standins.phones.errors import CallRefused, PhoneError
-from standins.phones.port import REFUSAL_AFTER_S
+from standins.phones.mouth import Mouth, samples_of
 from standins.phones.recording import Recording
 from standins.phones.sounds import Sound
-from standins.phones.ulaw import through_the_line
-from standins.phrases import Said, load_book
+from standins.phrases import Said
 
-_SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 #: A phone that follows a REFER says so after about this long.
 TRANSFER_S = 0.5
 
@@ -48,30 +41,11 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Manner:
-    """How a phone behaves when it is called: whether it rings, and what it answers after how long (None: never)."""
-
-    rings: bool
-    status: int | None = None
-    after_s: float = 0.0
-    since: float = 0.0
-
-
-@dataclass
-class _Utterance:
-    """Frames still to be said, and when the first and the last were."""
-
-    frames: deque[Samples]
-    began_at: float | None = None
-    ended_at: float | None = None
-
-
-class Telephone:
+class Telephone(Called):
     """A `Phone` on any network; to its network it is a `Handset`."""
 
     def __init__(self, network: Network, number: str, *, username: str = "", password: str = "") -> None:
-        self._number = number
+        super().__init__(number)
         #: Names its recordings: a number is personal data and has no place in a file name.
         self.name = "phone"
         self._network = network
@@ -79,27 +53,16 @@ class Telephone:
         self._password = password
         #: Of every call, in order; the last one is the present or last call's.
         self.recordings: list[Recording] = [Recording()]
-        self._manner = _Manner(rings=True)
         self._transfer_status = 202
         self._referred_to: str | None = None
         self._tell: list[Callable[[Ending], None]] = []
-        self._rang_at: list[float] = []
-        self._headers: Mapping[str, str] = {}
-        self._ringing = False
         self._dialling = False
         self._line: Line | None = None
         self._answered_at: float | None = None
         self._ending: Ending | None = None
         self._status: int | None = None
         self._digits = ""
-        self._on_hold = False
-        self._speech: deque[_Utterance] = deque()
-        self._changed = asyncio.Event()
-
-    @property
-    def number(self) -> str:
-        """See `Phone.number`."""
-        return self._number
+        self._mouth = Mouth()
 
     @property
     def recording(self) -> Recording:
@@ -145,100 +108,11 @@ class Telephone:
         self._ending = None
         self._status = None
         self._digits = ""
-        self._on_hold = False
+        self._mouth.on_hold = False
 
-    # Being called ----------------------------------------------------------------------------------------------------
-    def answer(self, after_s: float = 0.0) -> None:
-        """See `Phone.answer`."""
-        self._behave(rings=True, status=200, after_s=after_s)
-
-    def decline(self, after_s: float = REFUSAL_AFTER_S) -> None:
-        """See `Phone.decline`."""
-        self.refuse(603, after_s)
-
-    def busy(self, after_s: float = REFUSAL_AFTER_S) -> None:
-        """See `Phone.busy`."""
-        self.refuse(486, after_s)
-
-    def unavailable(self, after_s: float = REFUSAL_AFTER_S) -> None:
-        """See `Phone.unavailable`."""
-        self.refuse(480, after_s)
-
-    def not_found(self, after_s: float = REFUSAL_AFTER_S) -> None:
-        """See `Phone.not_found`."""
-        self.refuse(404, after_s)
-
-    def refuse(self, status: int, after_s: float = REFUSAL_AFTER_S) -> None:
-        """See `Phone.refuse`."""
-        self._behave(rings=True, status=status, after_s=after_s)
-
-    def ring_out(self) -> None:
-        """See `Phone.ring_out`."""
-        self._behave(rings=True, status=None)
-
-    def vanish(self) -> None:
-        """See `Phone.vanish`."""
-        self._behave(rings=False, status=None)
-
-    def _behave(self, *, rings: bool, status: int | None, after_s: float = 0.0) -> None:
-        self._manner = _Manner(rings, status, after_s, time.monotonic())
-        self._notify()
-
-    @property
-    def ringing(self) -> bool:
-        """See `Phone.ringing`."""
-        return self._ringing
-
-    @property
-    def rang_at(self) -> tuple[float, ...]:
-        """See `Phone.rang_at`."""
-        return tuple(self._rang_at)
-
-    @property
-    def invited_headers(self) -> Mapping[str, str]:
-        """See `Phone.invited_headers`."""
-        return self._headers
-
-    async def wait_ringing(self, timeout_s: float = 20.0) -> float:
-        """See `Phone.wait_ringing`."""
-        await self._until(lambda: self._ringing, timeout_s, "did not ring")
-        return self._rang_at[-1]
-
-    async def wait_ringing_stopped(self, timeout_s: float = 20.0) -> float:
-        """See `Phone.wait_ringing_stopped`."""
-        await self._until(lambda: not self._ringing, timeout_s, "did not stop ringing")
-        return time.monotonic()
-
-    async def invited(self, invitation: Invitation) -> Final:
-        """See `Handset.invited`."""
-        if self._line is not None or self._dialling or self._ringing:
-            return Final(486, "Busy Here")
-        self._headers = dict(invitation.headers)
-        began = time.monotonic()
-        try:
-            while True:
-                changed = self._changed
-                manner = self._manner
-                if manner.rings and not self._ringing:
-                    self._ringing = True
-                    self._rang_at.append(time.monotonic())
-                    self._notify()
-                    await invitation.ring()
-                    continue  # ringing took a moment; the owner may have decided meanwhile
-                if manner.status is None:
-                    await changed.wait()
-                    continue
-                due = max(began, manner.since) + manner.after_s
-                try:
-                    async with asyncio.timeout(due - time.monotonic()):
-                        await changed.wait()
-                except TimeoutError:
-                    if manner.status == 200:
-                        self._begin()
-                    return Final(manner.status)
-        finally:
-            self._ringing = False
-            self._notify()
+    # Being called: see `Called` ---------------------------------------------------------------------------------------
+    def _is_engaged(self) -> bool:
+        return self._line is not None or self._dialling
 
     async def referred(self, referral: Referral) -> Final:
         """See `Handset.referred`."""
@@ -251,12 +125,10 @@ class Telephone:
     # In a call -------------------------------------------------------------------------------------------------------
     async def say(self, what: Sound | str) -> tuple[float, float]:
         """See `Phone.say`."""
-        pcm = await asyncio.to_thread(_samples_of, what)
+        pcm = await asyncio.to_thread(samples_of, what)
         if not self.in_call:
             raise PhoneError(f"phone {self.number} has no call to speak into")
-        padded = np.pad(pcm, (0, -len(pcm) % FRAME)).reshape(-1, FRAME)
-        utterance = _Utterance(deque(padded))
-        self._speech.append(utterance)
+        utterance = self._mouth.say(pcm)
         await self._until(
             lambda: utterance.ended_at is not None or not self.in_call,
             len(pcm) / RATE * 2 + 30,
@@ -278,12 +150,12 @@ class Telephone:
     def hold(self) -> None:
         """See `Phone.hold`."""
         self._present_line().hold()
-        self._on_hold = True
+        self._mouth.on_hold = True
 
     def resume(self) -> None:
         """See `Phone.resume`."""
         self._present_line().resume()
-        self._on_hold = False
+        self._mouth.on_hold = False
 
     def refuse_transfer(self, status: int = 603) -> None:
         """See `Phone.refuse_transfer`."""
@@ -339,7 +211,7 @@ class Telephone:
         self._line = line
         self._dialling = False
         self._answered_at = time.monotonic()
-        self._notify()
+        self._changes.tell()
 
     def on_ended(self, ending: Ending, status: int | None) -> None:
         """See `Handset.on_ended`."""
@@ -347,28 +219,20 @@ class Telephone:
         self._dialling = False
         self._ending = ending
         self._status = status
-        self._speech.clear()
-        self._notify()
+        self._mouth.fall_silent()
+        self._changes.tell()
         for tell in self._tell:
             tell(ending)
 
     def next_frame(self) -> Samples | None:
         """See `Handset.next_frame`."""
-        if self._on_hold:
+        spoken = self._mouth.next_frame()
+        if spoken is None:
             return None
-        frame = _SILENCE
-        now = time.monotonic()
-        if self._speech:
-            utterance = self._speech[0]
-            if utterance.began_at is None:
-                utterance.began_at = now + LEAD_S
-            frame = utterance.frames.popleft()
-            if not utterance.frames:
-                utterance.ended_at = now + LEAD_S + FRAME / RATE
-                self._speech.popleft()
-                self._notify()
-        frame = through_the_line(frame)
-        self.recording.add_said(frame, now + LEAD_S + FRAME / RATE)
+        frame, ends_at, ended = spoken
+        self.recording.add_said(frame, ends_at)
+        if ended is not None:
+            self._changes.tell()
         return frame
 
     def hear(self, stream: str, samples: Samples, at: float) -> None:
@@ -378,34 +242,4 @@ class Telephone:
     def hear_digit(self, digit: str) -> None:
         """See `Handset.hear_digit`."""
         self._digits += digit
-        self._notify()
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    async def _until(self, condition: Callable[[], bool], timeout_s: float, failing: str) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not condition():
-                    await self._changed.wait()
-        except TimeoutError:
-            raise TimeoutError(f"phone {self.number} {failing} within {timeout_s:g} s") from None
-
-
-def _samples_of(what: Sound | str) -> Samples:
-    sound: Sound = load_book()[what] if isinstance(what, str) else what
-    return np.asarray(sound.pcm(RATE), dtype=np.int16)
-
-
-def save_recordings(phones: Iterable[Telephone], directory: Path) -> list[Path]:
-    """Write one WAV file for each call in which something was said or heard: `<name>.wav`, `<name>-2.wav`, …"""
-    directory.mkdir(parents=True, exist_ok=True)
-    saved = []
-    for phone in phones:
-        used = [recording for recording in phone.recordings if len(recording.said()) or len(recording.heard())]
-        for count, recording in enumerate(used, start=1):
-            path = directory / (f"{phone.name}.wav" if count == 1 else f"{phone.name}-{count}.wav")
-            recording.save(path)
-            saved.append(path)
-    return saved
+        self._changes.tell()

@@ -5,24 +5,22 @@ end of the caller's turn and answers with responses, at most one at a time. Spee
 sent cancels it.
 """
 
-import base64
-import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import structlog
 
 from standins.phrases import Ear, PhraseBook
 from standins.realtime.brain import UNINTELLIGIBLE, Brain, Situation
 from standins.realtime.heard import HeardLog
 from standins.realtime.history import History, Item
+from standins.realtime.listening import ListeningSession
 from standins.realtime.misbehaviour import Misbehaviour
 from standins.realtime.response import Response
 from standins.realtime.speech import Scripts
 from standins.realtime.transcripts import Transcriber
-from standins.realtime.turns import SpeechEnded, SpeechStarted, TurnTaker, TurnTaking
-from standins.realtime.wire import BadEvent, Connection, Event, merge, new_id
+from standins.realtime.turns import SpeechEnded
+from standins.realtime.wire import BadEvent, Connection, Event, new_id
 
 log = structlog.get_logger()
 
@@ -30,7 +28,7 @@ log = structlog.get_logger()
 _ENOUGH = 0.5
 
 
-class Conversation:
+class Conversation(ListeningSession):
     """State of one session."""
 
     def __init__(
@@ -45,14 +43,7 @@ class Conversation:
         heard: HeardLog,
         fault: Callable[[], Misbehaviour],
     ) -> None:
-        self._connection = connection
-        self._id = session_id
-        self._texts = {phrase.text.casefold(): phrase.id for phrase in book.of("customer", "human").values()}
-        self._brain = brain
-        self._scripts = scripts
-        self._heard = heard
-        self._fault = fault
-        self._session: Event = {
+        session: Event = {
             "type": "realtime",
             "id": session_id,
             "output_modalities": ["audio"],
@@ -61,67 +52,28 @@ class Conversation:
             "tool_choice": "auto",
             "audio": {"input": {"turn_detection": {"type": "server_vad"}, "transcription": None}, "output": {}},
         }
+        super().__init__(connection, session, ear=ear, fault=fault)
+        self._texts = {phrase.text.casefold(): phrase.id for phrase in book.of("customer", "human").values()}
+        self._brain = brain
+        self._scripts = scripts
+        self._heard = heard
         self._history = History()
-        self._turns = TurnTaker(ear)
         self._transcriber = Transcriber(connection, fault, deltas=False)
         self._response: Response | None = None
         self._playing: Any = None
-        self._turn_item = ""
         self._heard_s = 0.0
         self._owes_answer = False
-        self._handlers: dict[str, Callable[[Event], Awaitable[None]]] = {
-            "session.update": self._update_session,
-            "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear,
+        self._handlers |= {
             "conversation.item.create": self._create_item,
             "conversation.item.delete": self._delete_item,
             "conversation.item.truncate": self._truncate_item,
             "response.create": self._create_response,
             "response.cancel": self._cancel_response,
         }
-        self._take_turns()
 
-    async def open(self) -> None:
-        """Greet the client."""
-        await self._connection.send("session.created", session=self._session)
+    # -- turns -------------------------------------------------------------------------------------
 
-    async def handle(self, event: Event) -> None:
-        """Do what one client event asks for.
-
-        Raises:
-            BadEvent: the protocol does not allow it.
-        """
-        handler = self._handlers.get(str(event.get("type")))
-        if handler is None:
-            raise BadEvent(f"Unknown event type {event.get('type')!r}.", code="invalid_event")
-        await handler(event)
-
-    # -- session and sound -------------------------------------------------------------------------
-
-    async def _update_session(self, event: Event) -> None:
-        merge(self._session, event.get("session") or {})
-        self._take_turns()
-        await self._connection.send("session.updated", session=self._session)
-
-    def _take_turns(self) -> None:
-        wanted = self._session["audio"]["input"].get("turn_detection")
-        self._turns.configure(TurnTaking.wanted(wanted, self._fault().silence_ms) if wanted else None)
-
-    async def _append(self, event: Event) -> None:
-        async for happened in self._turns.push(decode_audio(event)):
-            match happened:
-                case SpeechStarted():
-                    await self._speech_started(happened)
-                case SpeechEnded():
-                    ended = {"item_id": self._turn_item, "audio_end_ms": happened.at_ms}
-                    await self._connection.send("input_audio_buffer.speech_stopped", **ended)
-                    await self._turn_ended(happened)
-
-    async def _speech_started(self, started: SpeechStarted) -> None:
-        self._turn_item = new_id("item")
-        began = {"item_id": self._turn_item, "audio_start_ms": started.at_ms}
-        await self._connection.send("input_audio_buffer.speech_started", **began)
+    async def _speech_began(self) -> None:
         if self._turns.taking is not None and self._turns.taking.interrupt_response:
             await self._stop_response("turn_detected")
 
@@ -141,19 +93,6 @@ class Conversation:
             self._transcriber.promise(item.id, heard, ended.duration_s)
         if self._turns.taking is not None and self._turns.taking.create_response:
             await self._answer()
-
-    async def _commit(self, _: Event) -> None:
-        # A turn that speech opened keeps its item; one that the client alone delimits gets a new one.
-        if self._turns.taking is None:
-            self._turn_item = new_id("item")
-        ended = await self._turns.commit()
-        if ended is None:
-            raise BadEvent("The buffer holds less than 100 ms of sound.", code="input_audio_buffer_commit_empty")
-        await self._turn_ended(ended)
-
-    async def _clear(self, _: Event) -> None:
-        self._turns.clear()
-        await self._connection.send("input_audio_buffer.cleared")
 
     # -- items -------------------------------------------------------------------------------------
 
@@ -254,19 +193,6 @@ class Conversation:
             output=str(last.body.get("output", "")) if last is not None and output else "",
             last_said=self._history.last_said_by_agent,
         )
-
-
-def decode_audio(event: Event) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    """The samples of an `input_audio_buffer.append`.
-
-    Raises:
-        BadEvent: it is not base64 of 16-bit samples.
-    """
-    try:
-        data = base64.b64decode(str(event.get("audio", "")), validate=True)
-        return np.frombuffer(data, dtype="<i2")
-    except (binascii.Error, ValueError) as wrong:
-        raise BadEvent("Expected base64 of 16-bit samples in 'audio'.", code="invalid_audio") from wrong
 
 
 def text_of(body: Event) -> str:

@@ -13,11 +13,8 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
@@ -26,6 +23,7 @@ from call_events.redis_log import RedisEventLog
 from standins.ccm import CcmStandIn
 from standins.exchange import Exchange
 from standins.media import Media, provision
+from standins.media.assembly import Assembly
 from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
@@ -57,7 +55,7 @@ class Options:
     media: bool = True
 
 
-class Stack:
+class Stack(Assembly):
     """Everything a call needs; an async context manager.
 
     Attributes are there once it is entered: ``log``, ``redis_url``, ``livekit_url``, ``ccm`` (None when CCM_URL names a
@@ -82,6 +80,7 @@ class Stack:
         environment: Mapping[str, str] = os.environ,
         say: Callable[[str], None] = lambda _line: None,
     ) -> None:
+        super().__init__()
         self.directory = directory
         self.services: dict[str, Service] = {}
         #: What is a stand-in in this run and what is real, for the reader of the demo.
@@ -89,26 +88,12 @@ class Stack:
         self._options = options or Options()
         self._environment = environment
         self._say = say
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         await check_model(self._environment)
         if self._options.media:
             await check_livekit(self._environment)
+        self.directory.mkdir(parents=True, exist_ok=True)
         await self._start_log()
         if self._options.media:
             await self._start_media()
