@@ -14,7 +14,7 @@ from call_events.ids import CallId
 from call_events.ports import CallView, Progress, Receipt
 from call_events.redis_log import RedisEventLog
 from call_events.testing import speaking, started
-from callweave.stuck import NoSuchGroup, NotParked, ParkedAgain, line, put_aside, unpark
+from callweave.stuck import NoSuchGroup, NotParked, ParkedAgain, line, outcome, put_aside, unpark
 from integration.log.test_faults import consuming
 from support.waiting import wait_until
 
@@ -83,7 +83,14 @@ async def test_a_call_that_was_not_mended_is_told_to_be_parked_again_and_listed_
 async def test_a_call_that_waits_for_a_time_is_told_so(redis: Redis) -> None:
     async with stuck(redis) as channel:
         channel.mended = channel.waits = True
-        (_, told) = await unpark(redis, "g", BROKEN, wait_s=0.5)
+        before = await Admin(redis).state("g", BROKEN)
+        await unpark(redis, "g", BROKEN, wait_s=0)
+
+        async def waits() -> bool:
+            return (await Admin(redis).state("g", BROKEN)).wake_at is not None
+
+        await wait_until(waits)
+        told = outcome(await Admin(redis).state("g", BROKEN), before, 2, "g")
     assert told.startswith("group g has it at event 2 of 2 and looks again at ")
 
 
@@ -102,3 +109,33 @@ async def test_what_is_not_parked_is_refused_and_stays_as_it_is(redis: Redis) ->
                 await unpark(redis, "g", call, wait_s=0)
         with pytest.raises(NoSuchGroup, match="no group ccm reads this log; there are: g"):
             await unpark(redis, "ccm", BROKEN, wait_s=0)
+
+
+async def test_a_call_that_is_parked_is_listed_however_many_others_have_come_and_gone(redis: Redis) -> None:
+    async with stuck(redis) as channel:
+        for _ in range(5):
+            with pytest.raises(ParkedAgain):
+                await unpark(redis, "g", BROKEN, wait_s=10)
+        assert [one.call for one in await put_aside(redis, "g", limit=1) if one.kind == "parked"] == [BROKEN]
+        channel.mended = True
+        await unpark(redis, "g", BROKEN, wait_s=10)
+        assert [one.call for one in await put_aside(redis, "g", limit=1)] == [FINE]
+
+
+async def test_a_call_that_was_parked_at_its_end_is_not_called_finished_before_it_was_looked_at(redis: Redis) -> None:
+    log = RedisEventLog(redis)
+    await log.append(started(BROKEN))
+
+    async def parks_at_the_end(view: CallView) -> Progress:
+        raise ParkCall("broken", through=len(view.events))
+
+    async with consuming(redis, parks_at_the_end, options=OPTIONS):
+
+        async def is_parked() -> bool:
+            return (await Admin(redis).state("g", BROKEN)).parked is not None
+
+        await wait_until(is_parked)
+        with pytest.raises(ParkedAgain):
+            await unpark(redis, "g", BROKEN, wait_s=10)
+    (_, told) = await unpark(redis, "g", BROKEN, wait_s=0)
+    assert told.startswith("no service of group g has taken it up yet; it goes on at the end of its 1 events")

@@ -16,13 +16,14 @@ from call_events import catalogue as c
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
 from call_events.envelope import Event, EventData
-from call_events.errors import LogInUse
+from call_events.errors import LogInUse, LogUnavailable
 from call_events.fold import fold
 from call_events.ids import CallId
 from call_events.redis_log import RedisEventLog
 from call_events.testing import START
 from callweave import log_access, replayed
 from callweave.__main__ import app, main
+from callweave.log_access import open_redis
 from callweave.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("logging_as_before")
@@ -259,3 +260,19 @@ async def test_two_commands_at_once_take_turns_at_a_log_that_nobody_has_open(log
     assert [(code, CALL in answer, complaint) for code, answer, complaint in (one.result() for one in both)] == [
         (0, True, "")
     ] * 2
+
+
+async def test_whoever_may_not_write_in_the_directory_reads_through_the_running_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock cannot be taken there; nobody needs it while a server runs."""
+    directory = tmp_path / "log"
+    (directory / "lock").mkdir(parents=True)  # as good as a file that may not be opened for writing, also for root
+    settings = Settings(log_dir=directory)
+    with pytest.raises(LogUnavailable, match="cannot be opened for writing"):
+        async with open_redis(settings):
+            pass
+    async with EmbeddedRedis() as server:
+        (directory / "url").write_text(server.url)
+        async with open_redis(settings) as redis:
+            assert await redis.ping()

@@ -1,6 +1,6 @@
 """What operators do to the log: look at dead letters, resume parked calls, let finished calls go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from call_events.claims import read_receipt
 from call_events.ids import CallId
 from call_events.ports import Receipt
 from call_events.runner import ScriptRunner, translated
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class GroupState:
     parked: str | None
     wake_at: datetime | None
     worker: str | None
+    #: It was woken or unparked, and nobody has looked at it since.
+    due: bool
 
 
 class Admin:
@@ -62,16 +66,19 @@ class Admin:
     async def state(self, group: str, call: CallId) -> GroupState:
         """A group's cursor on a call and what stands in its way."""
         try:
-            values: Any = await self._redis.hmget(keys.group_keys(group, call).state, ["cur", "parked", "wk", "ow"])
+            values: Any = await self._redis.hmget(
+                keys.group_keys(group, call).state, ["cur", "parked", "wk", "ow", "due"]
+            )
         except (RedisError, OSError) as error:
             raise translated(error) from error
-        cursor, parked, wake, owner = values
+        cursor, parked, wake, owner, due = values
         return GroupState(
             group=group,
             cursor=int(cursor or 0),
             parked=None if parked is None else parked.decode(),
             wake_at=None if wake is None else datetime.fromtimestamp(int(wake) / 1000, UTC),
             worker=None if owner is None else owner.decode(),
+            due=due is not None,
         )
 
     async def dead_letters(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
@@ -84,31 +91,51 @@ class Admin:
         except (RedisError, OSError) as error:
             raise translated(error) from error
         letters = [_dead_letter(group, entry) for shard in shards for entry in shard]
-        return sorted(letters, key=lambda letter: letter.at, reverse=True)[:limit]
+        return _newest(letters)[:limit]
 
     async def set_aside(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
-        """Of the newest dead letters those that still count, newest first.
+        """What still counts of a group's dead letters, newest first: ``limit`` parked calls and ``limit`` refusals.
 
-        These are calls that are parked now, each once, and every refused message: nobody can take a refusal back.
+        A parked call is told once, with its newest letter, however many others have come since; a refusal counts for
+        ever, for nobody can take it back.
         """
-        letters = await self.dead_letters(group, limit=limit)
-        calls = list(dict.fromkeys(letter.call for letter in letters if letter.kind == "parked"))
+        parked: dict[CallId, DeadLetter] = {}
+        refused: list[DeadLetter] = []
+        for tag in keys.TAGS:
+            before, seen = "+", set[CallId]()
+            while page := await self._page(keys.dead_letters(tag, group), before):
+                letters = [_dead_letter(group, entry) for entry in page]
+                refused += [letter for letter in letters if letter.kind == "refused"]
+                newest = {letter.call: letter for letter in reversed(letters) if letter.kind == "parked"}
+                unseen = [call for call in newest if call not in seen]
+                seen.update(unseen)
+                parked |= {call: newest[call] for call in await self._still_parked(group, unseen)}
+                before = f"({page[-1][0].decode()}"
+        return _newest([*_newest(parked.values())[:limit], *_newest(refused)[:limit]])
+
+    async def _page(self, key: str, before: str) -> Any:
+        try:
+            return await self._redis.xrevrange(key, before, "-", count=_PAGE)
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+
+    async def _still_parked(self, group: str, calls: Sequence[CallId]) -> list[CallId]:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for call in calls:
                     pipe.hexists(keys.group_keys(group, call).state, "parked")
-                parked: Any = await pipe.execute()
+                answers: Any = await pipe.execute()
         except (RedisError, OSError) as error:
             raise translated(error) from error
-        waiting = {call for call, is_parked in zip(calls, parked, strict=True) if is_parked}
-        kept: list[DeadLetter] = []
-        for letter in letters:
-            if letter.kind == "refused":
-                kept.append(letter)
-            elif letter.call in waiting:
-                waiting.remove(letter.call)
-                kept.append(letter)
-        return kept
+        return [call for call, is_parked in zip(calls, answers, strict=True) if is_parked]
+
+    async def tail(self, call: CallId) -> int:
+        """How many events a call has."""
+        try:
+            length: int = await self._redis.xlen(keys.call_keys(call).stream)
+        except (RedisError, OSError) as error:
+            raise translated(error) from error
+        return length
 
     async def receipts(self, group: str, call: CallId) -> Sequence[Receipt]:
         """What a group did about a call, oldest first."""
@@ -142,6 +169,10 @@ class Admin:
                 return "OPEN"
             case _:
                 return "BEHIND"
+
+
+def _newest(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    return sorted(letters, key=lambda letter: letter.at, reverse=True)
 
 
 def _dead_letter(group: str, entry: Any) -> DeadLetter:

@@ -85,7 +85,8 @@ def as_stored(raw: bytes, *, seq: int) -> dict[str, Any]:
         wire = orjson.loads(raw)
     except orjson.JSONDecodeError:
         wire = None
-    return {"seq": seq, **(wire if isinstance(wire, dict) else {"undecodable": raw.decode("utf-8", "replace")})}
+    found = wire if isinstance(wire, dict) else {"undecodable": raw.decode("utf-8", "replace")}
+    return {"seq": seq} | {name: value for name, value in found.items() if name != "seq"}
 
 
 def wire_type(event: Event[EventData]) -> str:

@@ -88,7 +88,7 @@ class Drain:
                 except (FencedError, LogUnavailable, ResponseError):
                     raise
                 except Exception as error:  # noqa: BLE001 - the consumer's edge: one call's failure stays that call's
-                    await self._put_aside(held, error)
+                    await self._park_for(held, error)
             except FencedError:
                 metrics.FENCED.labels(self._group).inc()
                 log.warning("call.fenced", epoch=held.epoch)
@@ -117,7 +117,7 @@ class Drain:
         finally:
             self._views.keep(known)
 
-    async def _put_aside(self, held: Held, error: Exception) -> None:
+    async def _park_for(self, held: Held, error: Exception) -> None:
         """Asking again would end the same way: the reason is with the call until somebody unparks it."""
         self._views.forget(held.call)
         why = told(error, ours=(self._package,))
@@ -127,7 +127,7 @@ class Drain:
 
     async def _drain(self, held: Held, known: Known) -> None:
         while (more := await self._step(held, known)) is not None:
-            known.extend(more)
+            known.go_on(more)
             if self._stopping.is_set():
                 raise _Gone
 

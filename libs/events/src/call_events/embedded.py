@@ -112,16 +112,23 @@ class EmbeddedRedis:
         await self.stop()
 
     def _take_lock(self) -> None:
-        """The directory is ours until :meth:`stop`, or until this process ends, however it ends."""
+        """The directory is ours until :meth:`stop`, or until this process and its server have ended, however they end.
+
+        The server is handed the lock as well: should it outlive us for a moment, nobody starts a second one beside it.
+        """
         if self._directory is None or self._lock is not None:
             return
-        self._directory.mkdir(parents=True, exist_ok=True)
-        lock = (self._directory / _LOCK).open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise LogInUse(f"another process has a server on the log in {self._directory}") from None
+        with contextlib.ExitStack() as opening:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                lock = opening.enter_context((self._directory / _LOCK).open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LogInUse(f"another process has a server on the log in {self._directory}") from None
+            except OSError as error:
+                why = f"the log in {self._directory} cannot be opened for writing ({error.strerror})"
+                raise LogUnavailable(f"{why}; run this as a user who may write there, or set REDIS_URL") from error
+            opening.pop_all()
         self._lock = lock
 
     async def _start_on(self, port: int) -> None:
@@ -140,6 +147,7 @@ class EmbeddedRedis:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            pass_fds=() if self._lock is None else (self._lock.fileno(),),
             start_new_session=True,  # Ctrl-C is for us; we stop it when nobody needs it any more
         )
         try:

@@ -96,6 +96,21 @@ class Known:
                 raise _AnotherLogError
         self.tail = max(self.tail, len(self.events))
 
+    def go_on(self, entries: Iterable[Entry]) -> None:
+        """Take in what came while the call was in hand.
+
+        Raises:
+            LogDamaged: it does not follow.
+        """
+        try:
+            self.extend(entries)
+        except _AnotherLogError:
+            raise self.damaged() from None
+
+    def damaged(self) -> LogDamaged:
+        """What is told of a log in which the next event is missing."""
+        return LogDamaged(f"the log lacks event {len(self.events) + 1}")
+
     def extend_receipts(self, entries: Sequence[Entry]) -> None:
         """Take receipts in, which begin with the last one known.
 
@@ -170,9 +185,7 @@ class Views:
             try:
                 await self._catch_up(known, claim)
             except _AnotherLogError:
-                raise LogDamaged(
-                    f"the log lacks events between {len(known.events)} and {claim.cursor + len(claim.entries)}"
-                ) from None
+                raise known.damaged() from None
         except LogUnavailable:
             self.keep(known)
             raise

@@ -104,7 +104,7 @@ def replay(
 @app.command()
 def parked(
     group: Annotated[str | None, typer.Option(help="Only of this group, e.g. ccm or transfer.")] = None,
-    limit: Annotated[int, typer.Option(help="Look at so many of the newest of each group.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="At most so many of each kind, the newest of each group.", min=1)] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List what is stuck: calls that a service has put aside, and messages that were refused, with the reason.

@@ -50,12 +50,13 @@ async def _local(directory: Path, stack: AsyncExitStack) -> str:
     """URL of the server on this directory: one that is started for us, or the one that runs already."""
     give_up = time.monotonic() + BUSY_DEADLINE_S
     while True:
+        # First of all, for whoever may not write there may still read.
+        if (running := await _running_url(directory)) is not None:
+            return running
         try:
             return (await stack.enter_async_context(EmbeddedRedis(directory))).url
         except LogInUse:
             pass
-        if (running := await _running_url(directory)) is not None:
-            return running
         if time.monotonic() > give_up:
             raise LogInUse(
                 f"another process has the log in {directory} open, and no server answers at the address in "
@@ -66,8 +67,10 @@ async def _local(directory: Path, stack: AsyncExitStack) -> str:
 
 async def _running_url(directory: Path) -> str | None:
     """The address that whoever has this directory open leaves there, if a server answers at it."""
-    address = directory / "url"
-    url = address.read_text().strip() if address.is_file() else ""
+    try:
+        url = (directory / "url").read_text().strip()
+    except FileNotFoundError:
+        return None
     if not url:
         return None
     async with connect(url) as redis:

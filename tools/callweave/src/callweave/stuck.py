@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from call_events.admin import Admin, DeadLetter, GroupState
 from call_events.errors import CallEventsError
 from call_events.ids import CallId
-from call_events.redis_log import RedisEventLog
 from call_events.terminal import plain
 from callweave.shown import moment
 
@@ -30,6 +29,8 @@ class ParkedAgain(CallEventsError):
 
 async def put_aside(redis: Redis, group: str | None, *, limit: int) -> list[DeadLetter]:
     """Calls that are parked and messages that were refused, of one group or of all, newest first.
+
+    At most ``limit`` of each kind and group.
 
     Raises:
         NoSuchGroup: with the names of those there are.
@@ -55,9 +56,9 @@ async def unpark(redis: Redis, group: str, call: CallId, *, wait_s: float) -> Se
     """
     admin = Admin(redis)
     before = await admin.state(await _known(admin, group), call)
+    tail = await admin.tail(call)
     if before.parked is None or not await admin.unpark(group, call):
         raise NotParked(f"group {group} has not parked {call}; `callweave parked` lists what is parked")
-    tail = len(await RedisEventLog(redis).read(call))
     now = await _settled(admin, group, call, tail, wait_s)
     if now.parked is not None:
         raise ParkedAgain(
@@ -68,7 +69,7 @@ async def unpark(redis: Redis, group: str, call: CallId, *, wait_s: float) -> Se
         )
     return (
         plain(f"{call}: unparked; group {group} had parked it at event {before.cursor + 1}: {before.parked}"),
-        _outcome(now, before, tail, group),
+        outcome(now, before, tail, group),
     )
 
 
@@ -77,15 +78,21 @@ async def _settled(admin: Admin, group: str, call: CallId, tail: int, wait_s: fl
     give_up = time.monotonic() + wait_s
     while True:
         state = await admin.state(group, call)
-        if state.parked is not None or state.cursor >= tail or time.monotonic() >= give_up:
+        if state.parked is not None or _is_finished(state, tail) or time.monotonic() >= give_up:
             return state
         await asyncio.sleep(_POLL_S)
 
 
-def _outcome(now: GroupState, before: GroupState, tail: int, group: str) -> str:
-    if now.cursor >= tail:
+def _is_finished(state: GroupState, tail: int) -> bool:
+    """At the end, and looked at since: a call can be parked when all of it is done."""
+    return state.cursor >= tail and not state.due and state.worker is None
+
+
+def outcome(now: GroupState, before: GroupState, tail: int, group: str) -> str:
+    """What became of a call that was given back, from the group's state before and after."""
+    if _is_finished(now, tail):
         return f"group {group} has finished all {tail} events"
-    where = f"at event {now.cursor + 1} of {tail}"
+    where = f"at event {now.cursor + 1} of {tail}" if now.cursor < tail else f"at the end of its {tail} events"
     if now.wake_at is not None:
         return f"group {group} has it {where} and looks again at {moment(now.wake_at)}"
     if now.worker is not None or now.cursor > before.cursor:
