@@ -451,7 +451,9 @@ async def test_the_agent_may_end_the_call_but_not_over_a_transfer() -> None:
     stage = Stage()
     async with conducting(stage) as (conductor, _):
         asked = await request(stage, conductor)
+        conductor.state.ending = True
         conductor.signal(GoodbyeAsked(at=START))
+        await wait_until(lambda: not conductor.state.ending, what="the agent may end the call later")
         await tell(stage, TransferCancelled(transfer_id=asked.transfer_id, cause="withdrawn"))
         await wait_until(lambda: conductor.state.phase is Phase.AI)
         conductor.signal(GoodbyeAsked(at=START))

@@ -192,6 +192,7 @@ class Course:
     async def _after_goodbye(self, asked: GoodbyeAsked) -> None:
         """Hang up, unless the caller has something to add: "wait, one more thing" is not to be hung up on."""
         if self._state.phase is not Phase.AI:
+            self._state.ending = False  # this goodbye is void, and the agent may come back and say another
             return
         if await self._floor.customer_spoke_since(asked.at, self._ending.customer_gone):
             log.info("call.goes_on_after_goodbye")
