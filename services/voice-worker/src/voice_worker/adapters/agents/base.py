@@ -28,7 +28,7 @@ from voice_worker.ports import CustomerBook, Desk
 BOOK_SECONDS = 5.0
 #: An agent's sentence before it asks for a person.
 SENTENCE_SECONDS = 8.0
-#: The agent's last words; then the call ends whether or not they were said.
+#: The agent's last words; then the call ends whether or not they were said, unless the caller has spoken meanwhile.
 GOODBYE_SECONDS = 15.0
 #: Conversation items that go along at a handoff.
 CONTEXT_ITEMS = 60
@@ -175,8 +175,9 @@ class CallAgent(Agent):
                 context.speech_handle.add_done_callback(lambda _: self.desk.signal(goodbye))
                 asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.desk.signal, goodbye)
             return (
-                "The call ends now. Thank the caller and say goodbye in one short sentence. If they say something more "
-                "meanwhile, the call goes on."
+                "The call ends now. Thank the caller and say goodbye in one short sentence. If the caller speaks "
+                "meanwhile, it does not end by itself: if they only return the goodbye, call end_call again without "
+                "another sentence; if they ask for something more, the call goes on."
             )
 
         tools: list[FunctionTool[..., Any]] = [
