@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -435,6 +436,25 @@ async def test_when_the_model_dies_a_human_is_called_and_the_call_ends_if_nobody
     over = (await stage.log.read(CALL))[-1].data
     assert isinstance(over, CallEnded)
     assert (over.ended_by, over.cause) == (EndedBy.SYSTEM, "MODEL_UNAVAILABLE")
+
+
+async def test_a_caller_who_is_stranded_again_after_a_human_has_the_whole_time_again() -> None:
+    stage = Stage()
+    stage.limits = replace(stage.limits, stranded_s=1.0)
+    stage.legs.in_room = {"human-1"}
+    loop = asyncio.get_running_loop()
+    async with conducting(stage) as (conductor, _):
+        conductor.signal(VoiceLost(detail="APIError"))
+        first = loop.time()
+        await tell(stage, connected(await requested(stage)))
+        await wait_until(lambda: conductor.state.phase is Phase.HUMAN)
+        await wait_until(lambda: loop.time() > first + 0.5, what="half of the first time is over")
+        stage.studio.fails = True
+        again = loop.time()
+        conductor.signal(HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START))
+        await requested(stage, count=2)
+        await wait_until(lambda: conductor.state.phase is Phase.ENDED)
+        assert loop.time() >= again + 1.0
 
 
 async def test_a_session_that_does_not_start_is_a_model_that_died() -> None:
