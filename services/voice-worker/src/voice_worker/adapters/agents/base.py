@@ -10,7 +10,7 @@ Facts of livekit-agents 1.8.9 this module is built on:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -108,9 +108,15 @@ class CallAgent(Agent):
         """Ask the book, not for longer than a caller waits.
 
         Raises:
+            StopResponse: the model is no longer in charge; the book is not asked.
             ToolError: it took too long; said in words for the model.
         """
-        self.may_act()
+        try:
+            self.may_act()
+        except StopResponse:
+            if isinstance(asked, Coroutine):
+                asked.close()  # Python warns of one that nobody ever awaits
+            raise
         try:
             async with asyncio.timeout(BOOK_SECONDS):
                 return await asked
