@@ -166,6 +166,8 @@ class FakeLegs:
     #: When set, the phone rings until then.
     picks_up: asyncio.Event | None = None
     ringing: bool = False
+    #: The room cannot be ended, for a reason that nobody foresaw.
+    breaks: bool = False
 
     @property
     def identity(self) -> str:
@@ -188,6 +190,8 @@ class FakeLegs:
 
     async def end_room(self) -> None:
         self.ended = True
+        if self.breaks:
+            raise Fault
 
 
 class Log(InMemoryEventLog):
@@ -196,6 +200,7 @@ class Log(InMemoryEventLog):
     deaf = False
     breaks_at: type[EventData] | None = None
     refuses: type[EventData] | None = None
+    refused = False
 
     def __init__(self, clock: ManualClock | None = None) -> None:
         super().__init__(clock)
@@ -206,6 +211,7 @@ class Log(InMemoryEventLog):
     async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
         await self.there.wait()
         if self.refuses is not None and isinstance(event.data, self.refuses):
+            self.refused = True
             raise Fault
         return await super().append(event, expected_tail=expected_tail, epoch=epoch)
 

@@ -1,12 +1,14 @@
 """What the agents of our own profile may tell whom, and what they know of the call they are in."""
 
 import asyncio
+import gc
+import warnings
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from livekit.agents import ToolError
+from livekit.agents import StopResponse, ToolError
 from livekit.agents.llm.tool_context import get_fnc_tool_names
 
 from call_events.ids import CallId
@@ -15,7 +17,7 @@ from voice_worker.adapters.agents.cast import ProfileCast
 from voice_worker.adapters.example_book import ExampleBook
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.domain.book import Caller, Demo
-from voice_worker.domain.call import OpenTransfer, SessionState
+from voice_worker.domain.call import OpenTransfer, Phase, SessionState
 from voice_worker.ports import Desk
 
 PROFILE = load_profile(Path(__file__).parents[3] / "profiles", "contact-centre")
@@ -114,6 +116,24 @@ async def test_tries_in_one_breath_are_several_tries() -> None:
             for pin in range(5300, 5310)
         ]
     assert sum("Too many tries" in task.result() for task in tries) == 7
+    assert agents.desk.state.customer_id is None
+
+
+@pytest.mark.parametrize("phase", [Phase.HUMAN, Phase.ENDED])
+async def test_a_model_that_is_no_longer_in_charge_asks_the_book_nothing_and_spends_no_try(phase: Phase) -> None:
+    agents = known(None)
+    agents.desk.state.phase = phase
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for tool, arguments in (
+            ("find_invoice", {"invoice_number": "1042"}),
+            ("identify_caller", {"customer_number": "2048", "service_pin": "5307"}),
+        ):
+            with pytest.raises(StopResponse):
+                await agents.use("billing", tool, **arguments)
+        gc.collect()
+    assert not warned, "a question that is never put is withdrawn"
+    assert agents.desk.state.identification_tries == 0
     assert agents.desk.state.customer_id is None
 
 

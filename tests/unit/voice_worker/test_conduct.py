@@ -1,8 +1,9 @@
 """How a call is conducted: who speaks when, what is written, and that nobody is left in silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from call_events.testing import START, event, said, speaking, started
 from support.waiting import wait_until
 from unit.voice_worker.fakes import CALL, LEG, FakeVoice, Sentence, Stage
 from voice_worker.domain.call import Phase
+from voice_worker.domain.facts import Fact, RecogniserLost, TextFailed
 from voice_worker.domain.signals import CustomerGone, GoodbyeAsked, HumanGone, RoomGone, TransferOutcome, VoiceLost
 from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
@@ -436,6 +438,25 @@ async def test_when_the_model_dies_a_human_is_called_and_the_call_ends_if_nobody
     assert (over.ended_by, over.cause) == (EndedBy.SYSTEM, "MODEL_UNAVAILABLE")
 
 
+async def test_a_caller_who_is_stranded_again_after_a_human_has_the_whole_time_again() -> None:
+    stage = Stage()
+    stage.limits = replace(stage.limits, stranded_s=1.0)
+    stage.legs.in_room = {"human-1"}
+    loop = asyncio.get_running_loop()
+    async with conducting(stage) as (conductor, _):
+        conductor.signal(VoiceLost(detail="APIError"))
+        first = loop.time()
+        await tell(stage, connected(await requested(stage)))
+        await wait_until(lambda: conductor.state.phase is Phase.HUMAN)
+        await wait_until(lambda: loop.time() > first + 0.5, what="half of the first time is over")
+        stage.studio.fails = True
+        again = loop.time()
+        conductor.signal(HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START))
+        await requested(stage, count=2)
+        await wait_until(lambda: conductor.state.phase is Phase.ENDED)
+        assert loop.time() >= again + 1.0
+
+
 async def test_a_session_that_does_not_start_is_a_model_that_died() -> None:
     stage = Stage()
     stage.studio.fails = True
@@ -450,7 +471,9 @@ async def test_the_agent_may_end_the_call_but_not_over_a_transfer() -> None:
     stage = Stage()
     async with conducting(stage) as (conductor, _):
         asked = await request(stage, conductor)
+        conductor.state.ending = True
         conductor.signal(GoodbyeAsked(at=START))
+        await wait_until(lambda: not conductor.state.ending, what="the agent may end the call later")
         await tell(stage, TransferCancelled(transfer_id=asked.transfer_id, cause="withdrawn"))
         await wait_until(lambda: conductor.state.phase is Phase.AI)
         conductor.signal(GoodbyeAsked(at=START))
@@ -476,6 +499,43 @@ async def test_a_caller_who_has_something_to_add_is_not_hung_up_on(words: str, g
     assert isinstance(over, CallEnded)
     assert over.ended_by is EndedBy.AI
     assert await texts(stage) == ([words] if goes_on else [])
+
+
+class Add:
+    """What a caller does about an agent's goodbye that was decided at the fifth second."""
+
+    def __init__(self, source: str, span: tuple[float, float]) -> None:
+        self.words = Sentence(source, "a", span, "Wait, one more thing")
+        self.failed = TextFailed(source=source, item="a", at=self.words.end.at + timedelta(seconds=1))
+        self.lost = RecogniserLost(source=source, at=self.words.end.at)
+
+
+@pytest.mark.parametrize(
+    ("span", "facts", "goes_on"),
+    [
+        pytest.param((6, 7), lambda add: (add.words.start, add.words.end, add.failed), True, id="its text failed"),
+        pytest.param((6, 7), lambda add: (add.words.start, add.lost), True, id="the recogniser broke meanwhile"),
+        pytest.param((4, 6), lambda add: (add.words.start, add.words.end, add.words.text), True, id="begun before"),
+        pytest.param((4, 6), lambda add: (add.words.start, add.words.end), True, id="begun before, no text yet"),
+        pytest.param((3, 4), lambda add: (add.words.start, add.words.end, add.words.text), False, id="what led to it"),
+        pytest.param((3, 4), lambda add: (add.words.start, add.words.end, add.failed), False, id="that, text failed"),
+    ],
+)
+async def test_whether_the_call_goes_on_after_a_goodbye_is_a_matter_of_speech_and_not_of_its_text(
+    span: tuple[float, float], facts: Callable[[Add], tuple[Fact, ...]], goes_on: bool
+) -> None:
+    stage = Stage()
+    async with conducting(stage) as (conductor, task):
+        conductor.state.ending = True
+        for fact in facts(Add(stage.studio.voices[0].source, span)):
+            conductor.desk.hear(fact)
+        conductor.signal(GoodbyeAsked(at=START + timedelta(seconds=5)))
+        await wait_until(lambda: task.done() or not conductor.state.ending)
+        assert task.done() is not goes_on
+        hang_up(conductor)
+    over = (await stage.log.read(CALL))[-1].data
+    assert isinstance(over, CallEnded)
+    assert over.ended_by is (EndedBy.CUSTOMER if goes_on else EndedBy.AI)
 
 
 async def test_a_room_that_is_taken_away_ends_the_call() -> None:

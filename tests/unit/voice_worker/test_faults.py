@@ -115,13 +115,17 @@ async def test_a_fault_while_the_room_is_entered_ends_it() -> None:
     assert stage.legs.ended
 
 
+async def between_two_people(stage: Stage, conductor: Conductor) -> None:
+    asked = await request(stage, conductor)
+    await tell(stage, connected(asked))
+    await wait_until(lambda: len(stage.studio.ears) == 2 and stage.studio.voices[0].closed)
+
+
 @asynccontextmanager
 async def left_to_two_people(stage: Stage) -> AsyncIterator[Conductor]:
     """A fault between a customer and a human: the log is closed, and they are still talking."""
     async with conducting(stage) as (conductor, task):
-        asked = await request(stage, conductor)
-        await tell(stage, connected(asked))
-        await wait_until(lambda: len(stage.studio.ears) == 2 and stage.studio.voices[0].closed)
+        await between_two_people(stage, conductor)
         stage.studio.ears[0].broken.set()
 
         async def closed() -> bool:
@@ -164,6 +168,51 @@ async def test_two_people_who_never_leave_are_sent_home_in_the_end() -> None:
     stage.legs.in_room = {"human-1"}
     async with left_to_two_people(stage):
         await wait_until(lambda: stage.legs.ended)
+
+
+async def test_whoever_is_left_behind_is_sent_home_while_the_log_does_not_answer() -> None:
+    """The log is tried for a minute; nobody is to sit in silence for that."""
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, task):
+        await between_two_people(stage, conductor)
+        stage.log.there.clear()
+        stage.studio.ears[0].broken.set()
+        await wait_until(lambda: conductor.state.phase is Phase.ENDED)
+        conductor.signal(HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START))
+        await wait_until(lambda: stage.legs.ended)
+        assert not task.done()
+        stage.log.there.set()
+    assert (await types(stage))[-1] == "call.ended"
+
+
+async def test_two_people_talk_on_when_also_the_end_cannot_be_written() -> None:
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, task):
+        await between_two_people(stage, conductor)
+        stage.log.refuses = CallEnded
+        stage.studio.ears[0].broken.set()
+        await wait_until(lambda: stage.log.refused)
+        assert not task.done()
+        assert not stage.legs.ended, "their conversation goes on"
+        conductor.signal(HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START))
+    assert stage.legs.ended
+
+
+async def test_a_room_that_cannot_be_ended_does_not_keep_the_log_from_its_end() -> None:
+    stage = Stage()
+    stage.legs.in_room = {"human-1"}
+    async with conducting(stage) as (conductor, _):
+        await between_two_people(stage, conductor)
+        stage.log.there.clear()
+        stage.legs.breaks = True
+        stage.studio.ears[0].broken.set()
+        await wait_until(lambda: conductor.state.phase is Phase.ENDED)
+        conductor.signal(HumanGone(identity="human-1", reason="CLIENT_INITIATED", at=START))
+        await wait_until(lambda: stage.legs.ended)
+        stage.log.there.set()
+    assert (await types(stage))[-1] == "call.ended"
 
 
 async def test_a_customer_whose_human_is_not_there_is_not_left_alone_after_a_fault() -> None:

@@ -46,9 +46,20 @@ def track(name: FakeStream) -> rtc.Track:
 
 
 @pytest.fixture
-async def audio() -> AsyncIterator[LegAudio]:
+def opened() -> list[FakeStream]:
+    """Every stream that was opened."""
+    return []
+
+
+@pytest.fixture
+async def audio(opened: list[FakeStream]) -> AsyncIterator[LegAudio]:
     """Streams come from the tracks themselves."""
-    made = LegAudio(lambda one: cast("rtc.AudioStream", one))
+
+    def open_stream(one: rtc.Track) -> rtc.AudioStream:
+        opened.append(cast("FakeStream", one))
+        return cast("rtc.AudioStream", one)
+
+    made = LegAudio(open_stream)
     tidying = asyncio.get_running_loop().create_task(made.tidy())
     yield made
     tidying.cancel()
@@ -92,12 +103,13 @@ async def test_a_leg_that_is_listened_to_before_it_has_a_track_is_heard_on_its_f
         await wait_until(lambda: heard == ["hello"])
 
 
-async def test_the_audio_of_a_leg_that_nobody_asked_for_is_not_kept(audio: LegAudio) -> None:
-    stream = FakeStream()
-    audio.on_track("sip_1", track(stream))
-    async with reading(audio, "sip_1") as heard:
-        stream.gives("unasked")
-    assert heard == []
+async def test_the_audio_of_a_leg_that_nobody_asked_for_is_not_kept(audio: LegAudio, opened: list[FakeStream]) -> None:
+    """A stream keeps audio as soon as it is open, also when nobody reads it."""
+    audio.on_track("sip_1", track(FakeStream()))
+    assert opened == []
+    asked_for = FakeStream()
+    audio.keep("sip_1", track(asked_for))
+    assert opened == [asked_for]
 
 
 async def test_a_leg_that_was_released_is_heard_anew_and_not_from_where_it_was_left(audio: LegAudio) -> None:

@@ -6,7 +6,9 @@ from typing import Any, cast
 import aiohttp
 import pytest
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectionError
+from livekit.agents import AgentSession, APIConnectionError, ConversationItemAddedEvent
+from livekit.agents.llm import ChatMessage
+from livekit.agents.voice import SpeechHandle
 
 from call_events.ids import CallId
 from unit.voice_worker.fakes import PROFILE
@@ -14,7 +16,7 @@ from voice_worker.adapters.example_book import ExampleBook
 from voice_worker.adapters.realtime_model import ModelAccess, realtime_model
 from voice_worker.adapters.realtime_voice import RealtimeVoice
 from voice_worker.domain.call import SessionState
-from voice_worker.domain.facts import Fact, RecogniserLost
+from voice_worker.domain.facts import AiSaid, Fact, RecogniserLost
 from voice_worker.domain.signals import Signal, VoiceLost
 from voice_worker.errors import VoiceFailed
 from voice_worker.ports import Desk
@@ -135,3 +137,52 @@ async def test_a_voice_that_is_muted_while_it_starts_comes_up_silent(monkeypatch
     monkeypatch.setattr(AgentSession, "start", start)
     await voice.start("generic", ())
     assert order == ["silent"]
+
+
+async def test_of_what_the_ai_says_only_the_turn_that_was_cut_off_is_told_after_muting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model may have an answer ready that it was asked for meanwhile; on the muted track nobody hears it."""
+    speaking = SpeechHandle.create()
+
+    async def start(*_: Any, **__: Any) -> None:
+        """Ready."""
+
+    monkeypatch.setattr(AgentSession, "start", start)
+    monkeypatch.setattr(AgentSession, "agent_state", "speaking")
+    monkeypatch.setattr(AgentSession, "current_speech", speaking)
+    desk = FakeDesk()
+    voice = a_voice(desk)
+    await voice.start("generic", ())
+    voice.mute()
+    for handle, words in (
+        (SpeechHandle.create(), "On the muted track"),
+        (speaking, "I am putting you"),
+        (None, "Late"),
+    ):
+        message = ChatMessage(role="assistant", content=[words])
+        if handle is not None:
+            handle._item_added([message])
+        voice.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+    assert [fact.text for fact in desk.facts if isinstance(fact, AiSaid)] == ["I am putting you"]
+
+
+async def test_an_ai_that_was_not_speaking_when_it_was_muted_has_said_nothing_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thinking = SpeechHandle.create()
+
+    async def start(*_: Any, **__: Any) -> None:
+        """Ready."""
+
+    monkeypatch.setattr(AgentSession, "start", start)
+    monkeypatch.setattr(AgentSession, "agent_state", "thinking")
+    monkeypatch.setattr(AgentSession, "current_speech", thinking)
+    desk = FakeDesk()
+    voice = a_voice(desk)
+    await voice.start("generic", ())
+    voice.mute()
+    message = ChatMessage(role="assistant", content=["On the muted track"])
+    thinking._item_added([message])
+    voice.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+    assert not [fact for fact in desk.facts if isinstance(fact, AiSaid)]

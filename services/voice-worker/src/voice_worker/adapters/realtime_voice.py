@@ -148,7 +148,8 @@ class RealtimeVoice:
         if self._muted or self._session is None:
             return
         self._muted = True
-        self._reports.silenced(in_a_turn=self._session.agent_state == "speaking")
+        speaking = self._session.agent_state == "speaking"
+        self._reports.silenced(cut_off=self._session.current_speech if speaking else None)
         self._silence(self._session)
 
     def usage(self) -> list[Usage]:

@@ -21,6 +21,8 @@ from livekit.agents import (
     ToolCallStarted,
     ToolExecutionUpdatedEvent,
 )
+from livekit.agents.llm import ChatItem
+from livekit.agents.voice import SpeechHandle
 
 from call_events.catalogue import Role, Speaker
 from voice_worker.adapters.provider_events import read_fact
@@ -62,8 +64,8 @@ class SessionReports:
         #: The session is lost for good, and the call knows.
         self.failed = False
         self._muted = False
-        #: Whether the turn that was cut off by muting still has to tell what was heard of it.
-        self._owed = False
+        #: The turn that was cut off by muting: it alone may tell afterwards what was heard of it.
+        self._cut_off: SpeechHandle | None = None
         self._turn = 0
         self._tools: dict[str, tuple[FunctionCall, float]] = {}
         #: When the caller's last sentence ended, until it is answered.
@@ -78,9 +80,9 @@ class SessionReports:
         session.on("function_tools_executed", self._on_tools_done)
         session.on("error", self._on_error)
 
-    def silenced(self, *, in_a_turn: bool) -> None:
-        """The AI is not heard from now on; a turn that it was in tells how much of it was."""
-        self._muted, self._owed = True, in_a_turn
+    def silenced(self, *, cut_off: SpeechHandle | None) -> None:
+        """The AI is not heard from now on; the turn that was cut off, if it was in one, tells how much of it was."""
+        self._muted, self._cut_off = True, cut_off
         self.meter.spoken.end(_VOICE, _now())
 
     def lost(self, why: str) -> None:
@@ -139,9 +141,8 @@ class SessionReports:
         metrics = item.metrics
         started, stopped = metrics.get("started_speaking_at"), metrics.get("stopped_speaking_at")
         heard = item.text_content or ""
-        if self._muted and not self._owed:
+        if self._muted and not self._was_cut_off(item):
             return  # the model went on answering after it was silenced: nobody heard it
-        self._owed = False
         self._hear(
             AiSaid(
                 source=self._source,
@@ -153,6 +154,10 @@ class SessionReports:
                 started_at=datetime.fromtimestamp(started, UTC) if started else None,
             )
         )
+
+    def _was_cut_off(self, item: ChatItem) -> bool:
+        # The SDK gives an item to its turn just before it tells of it, and it is the same object (1.8.9).
+        return self._cut_off is not None and any(one is item for one in self._cut_off.chat_items)
 
     def _on_speech(self, event: SpeechCreatedEvent) -> None:
         event.speech_handle.add_done_callback(lambda _: self._hear(AiSettled(source=self._source, at=_now())))

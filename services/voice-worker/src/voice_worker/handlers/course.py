@@ -73,6 +73,8 @@ class Course:
         self._clock = clock
         self._limits = limits
         self._signal = signal
+        #: Ends the call of the stranding that is going on.
+        self._stranded: asyncio.TimerHandle | None = None
 
     async def begin(self, found: Standing, start: Start, *, resumed: bool) -> None:
         """Whoever is to speak, begins.
@@ -129,6 +131,7 @@ class Course:
     async def _hand_over(self, connected: TransferConnected, start: Start) -> None:
         """The person is on the line."""
         self._state.step(Step.CONNECTED)
+        self._no_longer_stranded()
         self._state.transfer = None
         await self._listen_to(connected, start)
 
@@ -187,11 +190,19 @@ class Course:
             if fallback is None or self._desk.request_transfer(fallback, "The assistant failed", summary) is not None:
                 await self._ending.end(EndedBy.SYSTEM, MODEL_UNAVAILABLE, self._clock.now())
                 return
-        asyncio.get_running_loop().call_later(self._limits.stranded_s, self._signal, Stranded())
+        self._no_longer_stranded()
+        self._stranded = asyncio.get_running_loop().call_later(self._limits.stranded_s, self._signal, Stranded())
+
+    def _no_longer_stranded(self) -> None:
+        """A caller whom a human has saved has the whole time again, should they be stranded once more."""
+        if self._stranded is not None:
+            self._stranded.cancel()
+            self._stranded = None
 
     async def _after_goodbye(self, asked: GoodbyeAsked) -> None:
         """Hang up, unless the caller has something to add: "wait, one more thing" is not to be hung up on."""
         if self._state.phase is not Phase.AI:
+            self._state.ending = False  # this goodbye is void, and the agent may come back and say another
             return
         if await self._floor.customer_spoke_since(asked.at, self._ending.customer_gone):
             log.info("call.goes_on_after_goodbye")

@@ -6,7 +6,9 @@ them leaves. Then the other is sent home: no line stays open for ever.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -79,19 +81,15 @@ class Ending:
 
     async def close(self, *, faulted: bool) -> None:
         """Whatever happened: sessions are closed, nobody is left on the line, and what is known is written."""
-        try:
-            await self._write_down(faulted=faulted)
-        except* Exception as faults:  # noqa: BLE001 - the call's edge: the log itself is broken, and somebody may be there
-            report(faults)
-        if self._left_to is not None:
-            await self._attend(self._left_to)
+        async with asyncio.TaskGroup() as beside:
+            await _reported(self._write_down(beside, faulted=faulted))
 
-    async def _write_down(self, *, faulted: bool) -> None:
+    async def _write_down(self, beside: asyncio.TaskGroup, *, faulted: bool) -> None:
         async with asyncio.TaskGroup() as group:
             writing = [group.create_task(self._emitter.run()), group.create_task(self._emitter.keep_owning())]
             try:
                 if faulted and not self._emitter.lost:
-                    await self._give_up()
+                    await self._give_up(beside)
                 if self._opened is not None:
                     await self._opened[0].close()
             finally:
@@ -102,8 +100,11 @@ class Ending:
             for task in writing:
                 task.cancel()
 
-    async def _give_up(self) -> None:
-        """After a fault: end the log, and the call unless two people are talking. Their conversation must go on."""
+    async def _give_up(self, beside: asyncio.TaskGroup) -> None:
+        """After a fault: end the log, and the call unless two people are talking. Their conversation must go on.
+
+        They are attended to ``beside`` the writing: a log that does not answer must not keep one of them in silence.
+        """
         if self._opened is None:
             if self._emitter.owner:
                 self._state.phase = Phase.ENDED  # nothing was said or written: hang up
@@ -117,6 +118,7 @@ class Ending:
             self._left_to = self._parties.human
         if self._left_to is not None:
             log.error("call.left_to_people", mend="their words are no longer recorded; nothing else is to be done")
+            beside.create_task(_reported(self._attend(self._left_to)), name="people")
         else:
             self._parties.customer_left(WORKER_FAULT, at)
         try:
@@ -142,6 +144,14 @@ class Ending:
         duration = max(0, int((at - self.started).total_seconds() * 1000))
         ended = CallEnded(ended_by=by, cause=cause, duration_ms=duration)
         self._emitter.emit(ended, at=self._clock.now(), once=("call.ended",))
+
+
+async def _reported(work: Coroutine[Any, Any, None]) -> None:
+    """Do it to its end. A fault stops nothing that goes on beside it: not the log the people, nor they the log."""
+    try:
+        await work
+    except* Exception as faults:  # noqa: BLE001 - the call's edge: something is broken, and somebody may be there
+        report(faults)
 
 
 def _part(signal: Signal, human: Human) -> bool:

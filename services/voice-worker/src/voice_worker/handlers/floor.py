@@ -128,7 +128,7 @@ class Floor:
         self._speech.release(voice.source, instead_of=ear.source)
 
     async def customer_spoke_since(self, at: datetime, gone: asyncio.Event) -> bool:
-        """Whether the customer has said something that began after ``at``; one who is just speaking is heard out."""
+        """Whether the customer has spoken at any time after ``at``; one who is just speaking is heard out."""
         if (voice := self._voice) is None:
             return False
         await self._speech.settled(

@@ -19,7 +19,8 @@ class Limits:
     outcome_s: float = 3.0
     #: For a text after its speech has ended, when the recogniser is about to be closed.
     text_s: float = 2.0
-    #: For a customer who is still speaking when the human comes on the line; the AI is silent already.
+    #: For a customer who is still speaking when the human comes on the line, for the AI is silent already; and for one
+    #: who is speaking when the agent's goodbye is over, before it is decided whether the call ends.
     seam_speech_s: float = 8.0
     #: For somebody to take a call whose model provider died.
     stranded_s: float = 120.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from call_events.catalogue import Role, UtteranceCompleted
+from call_events.catalogue import DiscardReason, Role, UtteranceCompleted, UtteranceDiscarded
 from call_events.envelope import EventData
 from voice_worker.domain.conversation import Line, conversation
 from voice_worker.domain.facts import (
@@ -20,7 +20,7 @@ from voice_worker.domain.facts import (
     TextFailed,
 )
 from voice_worker.domain.seam import doubled_item, dropped_items, rest_of, straddling_items, unfold
-from voice_worker.domain.turns import Ledger, Utterance, hear
+from voice_worker.domain.turns import Ledger, SpeechEvent, Utterance, hear
 
 Emit = Callable[[EventData, datetime], None]
 
@@ -30,6 +30,9 @@ TEXT_LIMIT = timedelta(seconds=30)
 
 #: What a recogniser tells of a person; the AI's own speech has one source only and is never collected.
 _ABOUT_PEOPLE = (SpeechStarted, SpeechEnded, TextArrived, TextFailed, RecogniserLost)
+
+#: Somebody spoke, and nobody knows what; the other reasons mean that nothing was said.
+_UNKNOWN_WORDS = (DiscardReason.TRANSCRIPT_FAILED, DiscardReason.TRANSCRIPT_TIMEOUT)
 
 
 class Speech:
@@ -45,6 +48,8 @@ class Speech:
         self._dropped: dict[str, frozenset[str]] = {}
         #: Utterances of a recogniser whose beginning has been told by another, and its words.
         self._begun: dict[str, tuple[frozenset[str], str]] = {}
+        #: When the latest words of a person ended that are settled, understood or not.
+        self._heard_until: datetime | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -57,10 +62,13 @@ class Speech:
         return self._ledger.waiting(source)
 
     def heard_since(self, at: datetime) -> bool:
-        """Whether a person has begun after ``at`` to say something that was understood or is still open."""
-        understood = (said.started_at for said in self._said if said.speaker.role is not Role.AI)
-        open_still = (one.started_at for one in self._ledger.open.values() if not one.ai)
-        return any(began > at for began in (*understood, *open_still))
+        """Whether a person was speaking at any time after ``at``.
+
+        Words whose text failed or never came count: somebody said them. What was only noise does not.
+        """
+        if any(not one.ai and (one.ended_at is None or one.ended_at > at) for one in self._ledger.open.values()):
+            return True
+        return self._heard_until is not None and self._heard_until > at
 
     def hear(self, fact: Fact) -> None:
         """Take a fact in. Never blocks."""
@@ -144,8 +152,11 @@ class Speech:
         return fact
 
     def _apply(self, fact: Fact) -> None:
-        self._ledger, events = hear(self._ledger, fact)
+        before = self._ledger
+        self._ledger, events = hear(before, fact)
         for event in events:
+            if (ended := _words_ended(event, before, fact)) is not None:
+                self._heard_until = max(ended, self._heard_until or ended)
             if isinstance(event, UtteranceCompleted):
                 told = event if event.language else event.model_copy(update={"language": self._language})
                 self._said.append(told)
@@ -153,3 +164,14 @@ class Speech:
             else:
                 self._emit(event, fact.at)
         self._changed.set()
+
+
+def _words_ended(event: SpeechEvent, before: Ledger, fact: Fact) -> datetime | None:
+    """When the words ended that a person has said, if this event settles some."""
+    match event:
+        case UtteranceCompleted() if event.speaker.role is not Role.AI:
+            return event.ended_at
+        case UtteranceDiscarded() if event.reason in _UNKNOWN_WORDS and not before.open[event.utterance_id].ai:
+            return before.open[event.utterance_id].ended_at or fact.at
+        case _:
+            return None

@@ -10,7 +10,7 @@ Facts of livekit-agents 1.8.9 this module is built on:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -28,7 +28,7 @@ from voice_worker.ports import CustomerBook, Desk
 BOOK_SECONDS = 5.0
 #: An agent's sentence before it asks for a person.
 SENTENCE_SECONDS = 8.0
-#: The agent's last words; then the call ends whether or not they were said.
+#: The agent's last words; then the call ends whether or not they were said, unless the caller has spoken meanwhile.
 GOODBYE_SECONDS = 15.0
 #: Conversation items that go along at a handoff.
 CONTEXT_ITEMS = 60
@@ -108,9 +108,15 @@ class CallAgent(Agent):
         """Ask the book, not for longer than a caller waits.
 
         Raises:
+            StopResponse: the model is no longer in charge; the book is not asked.
             ToolError: it took too long; said in words for the model.
         """
-        self.may_act()
+        try:
+            self.may_act()
+        except StopResponse:
+            if isinstance(asked, Coroutine):
+                asked.close()  # Python warns of one that nobody ever awaits
+            raise
         try:
             async with asyncio.timeout(BOOK_SECONDS):
                 return await asked
@@ -175,8 +181,9 @@ class CallAgent(Agent):
                 context.speech_handle.add_done_callback(lambda _: self.desk.signal(goodbye))
                 asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.desk.signal, goodbye)
             return (
-                "The call ends now. Thank the caller and say goodbye in one short sentence. If they say something more "
-                "meanwhile, the call goes on."
+                "The call ends now. Thank the caller and say goodbye in one short sentence. If the caller speaks "
+                "meanwhile, it does not end by itself: if they only return the goodbye, call end_call again without "
+                "another sentence; if they ask for something more, the call goes on."
             )
 
         tools: list[FunctionTool[..., Any]] = [

@@ -22,6 +22,7 @@ class PersonalAgent(CallAgent):
             customer_number: The number of the customer, as the caller says it.
             service_pin: The service PIN, as the caller says it. Never say it yourself.
         """
+        self.may_act()  # before the try is counted: what the model wishes after its time is none
         state = self.desk.state
         if state.identification_tries >= TRIES:
             raise ToolError("Too many tries. Do not try again; offer to put the caller through to a person.")
