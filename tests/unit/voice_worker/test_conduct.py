@@ -476,7 +476,11 @@ async def test_the_agent_may_end_the_call_but_not_over_a_transfer() -> None:
         await wait_until(lambda: not conductor.state.ending, what="the agent may end the call later")
         await tell(stage, TransferCancelled(transfer_id=asked.transfer_id, cause="withdrawn"))
         await wait_until(lambda: conductor.state.phase is Phase.AI)
-        conductor.signal(GoodbyeAsked(at=START))
+        conductor.signal(GoodbyeAsked(at=START))  # the same once more: its time is up
+        conductor.signal(HumanGone(identity="nobody", reason="a mark in the inbox", at=START))
+        await wait_until(conductor._inbox.empty)
+        assert conductor.state.phase is Phase.AI, "a goodbye that was void stays so"
+        conductor.signal(GoodbyeAsked(at=START + timedelta(seconds=20)))
     over = (await stage.log.read(CALL))[-1].data
     assert isinstance(over, CallEnded)
     assert over.ended_by is EndedBy.AI

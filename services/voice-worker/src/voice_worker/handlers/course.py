@@ -75,6 +75,8 @@ class Course:
         self._signal = signal
         #: Ends the call of the stranding that is going on.
         self._stranded: asyncio.TimerHandle | None = None
+        #: The last goodbye that ended nothing.
+        self._void: GoodbyeAsked | None = None
 
     async def begin(self, found: Standing, start: Start, *, resumed: bool) -> None:
         """Whoever is to speak, begins.
@@ -201,12 +203,15 @@ class Course:
 
     async def _after_goodbye(self, asked: GoodbyeAsked) -> None:
         """Hang up, unless the caller has something to add: "wait, one more thing" is not to be hung up on."""
-        if self._state.phase is not Phase.AI:
-            self._state.ending = False  # this goodbye is void, and the agent may come back and say another
-            return
-        if await self._floor.customer_spoke_since(asked.at, self._ending.customer_gone):
+        if asked == self._void:
+            return  # it comes twice: once it has been said, and when its time is up
+        void = self._state.phase is not Phase.AI
+        if not void and await self._floor.customer_spoke_since(asked.at, self._ending.customer_gone):
             log.info("call.goes_on_after_goodbye")
-            self._state.ending = False
+            void = True
+        if void:
+            self._void = asked
+            self._state.ending = False  # the agent may say another
             return
         await self._end_if(Phase.AI, EndedBy.AI, "AGENT_ENDED")
 
