@@ -8,6 +8,7 @@ from livekit import api
 from livekit.protocol import room as room_proto
 from livekit.protocol import sip as proto
 
+from standins.media.ports import free_port
 from standins.phones import CallRefused, Ending, Tone
 from standins.phones.sounds import share_of
 from standins.phrases import Ear, listen, load_book
@@ -226,6 +227,29 @@ async def test_removing_the_leg_stops_the_ringing_and_ends_the_dial(board: Board
         await human.wait_ringing_stopped(timeout_s=3)
         async with asyncio.timeout(3):
             _is_cancelled(await dial)
+
+
+async def test_a_trunk_at_whose_address_nobody_listens_fails_at_once_without_a_sip_status(board: Board) -> None:
+    trunk = proto.SIPOutboundTrunkInfo(
+        name="closed", address=f"127.0.0.1:{free_port()}", transport=proto.SIP_TRANSPORT_TCP, numbers=["+15559990000"]
+    )
+    created = await board.livekit.sip.create_outbound_trunk(proto.CreateSIPOutboundTrunkRequest(trunk=trunk))
+    request = proto.CreateSIPParticipantRequest(
+        sip_trunk_id=created.sip_trunk_id,
+        sip_call_to=HUMAN,
+        room_name="call-14",
+        participant_identity="human-1",
+        wait_until_answered=True,
+    )
+    async with board.client("call-14") as ai:
+        began = time.monotonic()
+        with pytest.raises(api.ServerError) as refusal:
+            await board.livekit.sip.create_sip_participant(request)
+        assert time.monotonic() - began < 2
+        assert (refusal.value.code, refusal.value.status) == ("failed_precondition", 412)
+        assert not isinstance(refusal.value, api.SipCallError)
+        assert "connection refused" in refusal.value.message
+        await wait_until(lambda: ai.left("human-1") == ("CLIENT_INITIATED", "dialing"), within_s=10)
 
 
 async def test_an_unknown_trunk_is_a_configuration_fault_and_nobody_joins(board: Board) -> None:

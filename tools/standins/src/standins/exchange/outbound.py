@@ -14,7 +14,16 @@ from standins.exchange.crew import Crew
 from standins.exchange.handset import Ending, Final, Handset, Invitation
 from standins.exchange.inbound import DEFAULT_MEDIA_TIMEOUT_S, header_attributes, seconds_of
 from standins.exchange.leg import Leg, LegError, leg_token
-from standins.exchange.outcomes import DialFailure, TwirpError, bus_deadline, no_response, phrase_of, refused, timed_out
+from standins.exchange.outcomes import (
+    DialFailure,
+    TwirpError,
+    bus_deadline,
+    connection_refused,
+    no_response,
+    phrase_of,
+    refused,
+    timed_out,
+)
 from standins.exchange.trunks import Directory, invalid
 
 DEFAULT_RINGING_S = 180.0
@@ -22,6 +31,8 @@ DEFAULT_RINGING_S = 180.0
 BUS_DEADLINE_S = 80.0
 #: SIP's timer B (RFC 3261, 64 * T1): nothing at all was heard from the other side.
 TIMER_B_S = 32.04
+#: For the TCP connection to a trunk's address.
+CONNECT_S = 5.0
 #: First contact with the phone after the leg has joined.
 INVITE_DELAY_S = 0.02
 
@@ -38,6 +49,8 @@ class _Dial:
     headers_to_attributes: Mapping[str, str]
     include_headers: proto.SIPHeaderOptions
     media_timeout_s: float
+    #: SIP over TCP: somebody must listen at the address.
+    tcp: bool = False
 
 
 class Outbound:
@@ -115,6 +128,7 @@ class Outbound:
             trunk.headers_to_attributes,
             request.include_headers or trunk.include_headers,
             seconds_of(request.media.media_timeout, seconds_of(trunk.media.media_timeout, DEFAULT_MEDIA_TIMEOUT_S)),
+            tcp=trunk.transport == proto.SIP_TRANSPORT_TCP,
         )
 
     def _token_for(self, call: Call, dial: _Dial) -> str:
@@ -169,6 +183,8 @@ class Outbound:
             ring=ring,
         )
         await asyncio.sleep(INVITE_DELAY_S)
+        if dial.tcp and not await _listens(dial.address):
+            return connection_refused(dial.address)
         phone = self._crew.start(call.handset.invited(invitation), name="phone")
         gone = self._crew.start(call.leg.ended.wait(), name="ended")
         unheard = self._crew.start(_timer_b(rang), name="timer B")
@@ -186,6 +202,18 @@ class Outbound:
         finally:
             for task in (phone, gone, unheard):
                 task.cancel()
+
+
+async def _listens(address: str) -> bool:
+    """Whether a TCP connection to the trunk's address is taken. SIP's port where none is named (RFC 3261)."""
+    host, _, port = address.partition(":")
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, int(port or 5060))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def _timer_b(rang: asyncio.Event) -> None:
