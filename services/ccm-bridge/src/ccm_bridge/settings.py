@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     missing_transcript_note: bool = True
     #: Whose legs we report; the Agent Desk reports those of CX Voice extensions itself.
     call_legs: Literal["none", "human"] = "none"
-    #: Where our facts about a message travel.
-    carrier: Literal["entities", "sender.additionalDetail", "none"] = "entities"
+    #: Where our facts about a message travel. CIM models before 1.21.6 know no `header.additionalData`.
+    carrier: Literal["entities", "sender.additionalDetail", "header.additionalData", "none"] = "entities"
     #: How times are written.
     timestamp_format: Literal["milliseconds", "iso"] = "milliseconds"
 

@@ -16,7 +16,8 @@ from ccm_bridge.domain.conversation import instant
 from ccm_bridge.domain.message import LegReason, Message, Party, Signal
 
 #: Where our facts travel; which of these CCM keeps differs between releases.
-Carrier = Literal["entities", "sender.additionalDetail", "none"]
+#: ``header.additionalData`` exists in CIM models from 1.21.6 on; older ones lose it or refuse the message.
+Carrier = Literal["entities", "sender.additionalDetail", "header.additionalData", "none"]
 #: Both bind; all traffic seen so far is numeric.
 TimestampFormat = Literal["milliseconds", "iso"]
 
@@ -60,6 +61,7 @@ class CimHeader(_Cim):
     intent: str | None = None
     providerMessageId: str  # noqa: N815
     entities: dict[str, Any] | None = None
+    additionalData: dict[str, Any] | None = None  # noqa: N815
 
 
 class CimPlainBody(_Cim):
@@ -133,6 +135,7 @@ class CimDialect:
             intent=_INTENTS[message.signal] if message.signal else None,
             providerMessageId=message.key,
             entities={"bridge": facts} if facts and self.carrier == "entities" else None,
+            additionalData={"bridge": facts} if facts and self.carrier == "header.additionalData" else None,
         )
 
     def _sender(self, message: Message, facts: dict[str, Any] | None) -> CimSender:
