@@ -52,8 +52,8 @@ def timeline(events: Sequence[AnyEvent], *, everything: bool = False) -> list[Li
     """
     if not events:
         return []
-    texts = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceCompleted)}
-    dropped = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceDiscarded)}
+    texts = {e.data.utterance_id: e.data for e in events if isinstance(e.data, c.UtteranceCompleted)}
+    dropped = {e.data.utterance_id: e.data for e in events if isinstance(e.data, c.UtteranceDiscarded)}
     start, names = events[0].time, agent_names(events)
     lines = []
     for event in events:
@@ -113,18 +113,24 @@ def _seconds(moment: datetime, start: datetime) -> float:
 def _utterance(
     event: AnyEvent,
     data: c.UtteranceStarted,
-    texts: dict[str, AnyEvent],
-    dropped: dict[str, AnyEvent],
+    texts: dict[str, c.UtteranceCompleted],
+    dropped: dict[str, c.UtteranceDiscarded],
     start: datetime,
 ) -> Line:
-    completed, discarded = texts.get(data.utterance_id), dropped.get(data.utterance_id)
-    if completed is not None and isinstance(completed.data, c.UtteranceCompleted):
-        text = f"“{completed.data.text}”" + (" — interrupted" if completed.data.interrupted else "")
-    elif discarded is not None and isinstance(discarded.data, c.UtteranceDiscarded):
-        text = f"(no text: {discarded.data.reason})"
-    else:
-        text = "(text not yet known)"
+    said, discarded = texts.get(data.utterance_id), dropped.get(data.utterance_id)
+    text = spoken(
+        said.text if said else None,
+        interrupted=said is not None and said.interrupted,
+        discarded=discarded.reason if discarded else None,
+    )
     return _line(event, start, data.speaker.name, text, "speech")
+
+
+def spoken(text: str | None, *, interrupted: bool, discarded: c.DiscardReason | None) -> str:
+    """An utterance's words as they are shown to people, or why there are none."""
+    if text is not None:
+        return f"“{text}”" + (" — interrupted" if interrupted else "")
+    return f"(no text: {discarded})" if discarded else "(text not yet known)"
 
 
 Words = tuple[str, str, str]
@@ -180,7 +186,7 @@ _ONLY_WITH_EVERYTHING: dict[type[EventData], Callable[..., Words]] = dict(
         _of(c.UtteranceStarted, lambda d: (d.speaker.name, "begins to speak", "speech")),
         _of(
             c.UtteranceCompleted,
-            lambda d: (d.speaker.name, f"“{d.text}”" + (" — interrupted" if d.interrupted else ""), "speech"),
+            lambda d: (d.speaker.name, spoken(d.text, interrupted=d.interrupted, discarded=None), "speech"),
         ),
         _of(c.UtteranceDiscarded, lambda d: ("speech", f"no text of {d.utterance_id}: {d.reason}", "speech")),
         _of(

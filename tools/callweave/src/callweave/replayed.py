@@ -5,6 +5,7 @@ from datetime import datetime
 
 from call_events.call_state import CallState, Leg, Transfer, Utterance
 from call_events.terminal import plain
+from call_events.timeline import spoken
 from callweave.shown import moment
 
 
@@ -58,10 +59,7 @@ def _leg(leg: Leg, start: datetime | None) -> str:
 
 
 def _utterance(one: Utterance, start: datetime | None) -> str:
-    if one.text is not None:
-        text = f"“{one.text}”" + (" — interrupted" if one.interrupted else "")
-    else:
-        text = f"(no text: {one.discarded})" if one.discarded else "(text not yet known)"
+    text = spoken(one.text, interrupted=one.interrupted, discarded=one.discarded)
     return f"{one.started_seq:>4}  {_span(one.started_at, one.ended_at, start)}  {one.speaker.name:<14} {text}"
 
 
