@@ -149,9 +149,9 @@ async def test_a_parked_call_disturbs_nobody_and_goes_on_where_it_was_when_unpar
             await log.append(started(call))
             await log.append(speaking(call, "u1"))
         await wait_until(lambda: at(redis, 2, fine))
-        await wait_until(lambda: admin.dead_letters("g"))
+        await wait_until(lambda: admin.set_aside("g"))
         assert (await admin.state("g", broken)).parked == "no such channel"
-        ((letter),) = await admin.dead_letters("g")
+        ((letter),) = await admin.set_aside("g")
         assert (letter.call, letter.seq, letter.kind, letter.why) == (broken, 2, "parked", "no such channel")
         await log.append(speaking(broken, "u2"))
         await log.append(speaking(fine, "u2"))
@@ -173,7 +173,7 @@ async def test_an_unexpected_error_is_tried_again_and_then_parks_the_call(redis:
     await RedisEventLog(redis).append(started(CALL))
     options = ConsumerOptions(max_attempts=3, first_pause_s=0.02, longest_pause_s=0.05, wake_poll_s=0.05)
     async with consuming(redis, handler, options=options):
-        await wait_until(lambda: Admin(redis).dead_letters("g"))
+        await wait_until(lambda: Admin(redis).set_aside("g"))
 
     assert attempts == [0, 1, 2]
     assert "failed 3 times" in ((await Admin(redis).state("g", CALL)).parked or "")

@@ -133,7 +133,7 @@ async def test_what_was_said_is_in_no_log_line_and_no_dead_letter_when_a_handler
         async with consuming(redis, handler):
             await opened(redis)
             reasons = [await parked(redis), await parked(redis, FINE)]
-            letters = await Admin(redis).dead_letters("g")
+            letters = await Admin(redis).set_aside("g")
 
     everything_told = f"{lines} {letters} {reasons}"
     assert SPOKEN not in everything_told

@@ -1,6 +1,6 @@
 """What operators do to the log: look at dead letters, resume parked calls, let finished calls go."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -65,12 +65,8 @@ class Admin:
 
     async def state(self, group: str, call: CallId) -> GroupState:
         """A group's cursor on a call and what stands in its way."""
-        try:
-            values: Any = await self._redis.hmget(
-                keys.group_keys(group, call).state, ["cur", "parked", "wk", "ow", "due"]
-            )
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
+        fields = ["cur", "parked", "wk", "ow", "due"]
+        values = await _asked(self._redis.hmget(keys.group_keys(group, call).state, fields))
         cursor, parked, wake, owner, due = values
         return GroupState(
             group=group,
@@ -80,18 +76,6 @@ class Admin:
             worker=None if owner is None else owner.decode(),
             due=due is not None,
         )
-
-    async def dead_letters(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
-        """The newest dead letters of a group, newest first."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for tag in keys.TAGS:
-                    pipe.xrevrange(keys.dead_letters(tag, group), count=limit)
-                shards: Any = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
-        letters = [_dead_letter(group, entry) for shard in shards for entry in shard]
-        return _newest(letters)[:limit]
 
     async def set_aside(self, group: str, *, limit: int = 100) -> Sequence[DeadLetter]:
         """What still counts of a group's dead letters, newest first: ``limit`` parked calls and ``limit`` refusals.
@@ -103,7 +87,8 @@ class Admin:
         refused: list[DeadLetter] = []
         for tag in keys.TAGS:
             before, seen = "+", set[CallId]()
-            while page := await self._page(keys.dead_letters(tag, group), before):
+            letters_of_shard = keys.dead_letters(tag, group)
+            while page := await _asked(self._redis.xrevrange(letters_of_shard, before, "-", count=_PAGE)):
                 letters = [_dead_letter(group, entry) for entry in page]
                 refused += [letter for letter in letters if letter.kind == "refused"]
                 newest = {letter.call: letter for letter in reversed(letters) if letter.kind == "parked"}
@@ -113,36 +98,20 @@ class Admin:
                 before = f"({page[-1][0].decode()}"
         return _newest([*_newest(parked.values())[:limit], *_newest(refused)[:limit]])
 
-    async def _page(self, key: str, before: str) -> Any:
-        try:
-            return await self._redis.xrevrange(key, before, "-", count=_PAGE)
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
-
     async def _still_parked(self, group: str, calls: Sequence[CallId]) -> list[CallId]:
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for call in calls:
-                    pipe.hexists(keys.group_keys(group, call).state, "parked")
-                answers: Any = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.hexists(keys.group_keys(group, call).state, "parked")
+            answers = await _asked(pipe.execute())
         return [call for call, is_parked in zip(calls, answers, strict=True) if is_parked]
 
     async def tail(self, call: CallId) -> int:
         """How many events a call has."""
-        try:
-            length: int = await self._redis.xlen(keys.call_keys(call).stream)
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
-        return length
+        return int(await _asked(self._redis.xlen(keys.call_keys(call).stream)))
 
     async def receipts(self, group: str, call: CallId) -> Sequence[Receipt]:
         """What a group did about a call, oldest first."""
-        try:
-            entries: Any = await self._redis.xrange(keys.group_keys(group, call).receipts)
-        except (RedisError, OSError) as error:
-            raise translated(error) from error
+        entries = await _asked(self._redis.xrange(keys.group_keys(group, call).receipts))
         return [read_receipt(fields[b"r"]) for _, fields in entries]
 
     async def unpark(self, group: str, call: CallId) -> bool:
@@ -169,6 +138,14 @@ class Admin:
                 return "OPEN"
             case _:
                 return "BEHIND"
+
+
+async def _asked(answer: Awaitable[Any]) -> Any:
+    """The answer of Redis; its errors as ours."""
+    try:
+        return await answer
+    except (RedisError, OSError) as error:
+        raise translated(error) from error
 
 
 def _newest(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
