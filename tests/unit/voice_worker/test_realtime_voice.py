@@ -139,50 +139,45 @@ async def test_a_voice_that_is_muted_while_it_starts_comes_up_silent(monkeypatch
     assert order == ["silent"]
 
 
-async def test_of_what_the_ai_says_only_the_turn_that_was_cut_off_is_told_after_muting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The model may have an answer ready that it was asked for meanwhile; on the muted track nobody hears it."""
-    speaking = SpeechHandle.create()
+async def muted(monkeypatch: pytest.MonkeyPatch, desk: FakeDesk, *, state: str, speech: SpeechHandle) -> RealtimeVoice:
+    """A voice that was silenced in this state, with that turn under way."""
 
     async def start(*_: Any, **__: Any) -> None:
         """Ready."""
 
     monkeypatch.setattr(AgentSession, "start", start)
-    monkeypatch.setattr(AgentSession, "agent_state", "speaking")
-    monkeypatch.setattr(AgentSession, "current_speech", speaking)
-    desk = FakeDesk()
+    monkeypatch.setattr(AgentSession, "agent_state", state)
+    monkeypatch.setattr(AgentSession, "current_speech", speech)
     voice = a_voice(desk)
     await voice.start("generic", ())
     voice.mute()
-    for handle, words in (
-        (SpeechHandle.create(), "On the muted track"),
-        (speaking, "I am putting you"),
-        (None, "Late"),
-    ):
-        message = ChatMessage(role="assistant", content=[words])
-        if handle is not None:
-            handle._item_added([message])
-        voice.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+    return voice
+
+
+def say(voice: RealtimeVoice, handle: SpeechHandle | None, words: str) -> None:
+    """The session tells of an item, as part of a turn or of none."""
+    message = ChatMessage(role="assistant", content=[words])
+    if handle is not None:
+        handle._item_added([message])
+    voice.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+
+
+async def test_of_what_the_ai_says_only_the_turn_that_was_cut_off_is_told_after_muting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model may have an answer ready that it was asked for meanwhile; on the muted track nobody hears it."""
+    desk, speaking = FakeDesk(), SpeechHandle.create()
+    voice = await muted(monkeypatch, desk, state="speaking", speech=speaking)
+    say(voice, SpeechHandle.create(), "On the muted track")
+    say(voice, speaking, "I am putting you")
+    say(voice, None, "Late")
     assert [fact.text for fact in desk.facts if isinstance(fact, AiSaid)] == ["I am putting you"]
 
 
 async def test_an_ai_that_was_not_speaking_when_it_was_muted_has_said_nothing_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    thinking = SpeechHandle.create()
-
-    async def start(*_: Any, **__: Any) -> None:
-        """Ready."""
-
-    monkeypatch.setattr(AgentSession, "start", start)
-    monkeypatch.setattr(AgentSession, "agent_state", "thinking")
-    monkeypatch.setattr(AgentSession, "current_speech", thinking)
-    desk = FakeDesk()
-    voice = a_voice(desk)
-    await voice.start("generic", ())
-    voice.mute()
-    message = ChatMessage(role="assistant", content=["On the muted track"])
-    thinking._item_added([message])
-    voice.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+    desk, thinking = FakeDesk(), SpeechHandle.create()
+    voice = await muted(monkeypatch, desk, state="thinking", speech=thinking)
+    say(voice, thinking, "On the muted track")
     assert not [fact for fact in desk.facts if isinstance(fact, AiSaid)]
