@@ -1,4 +1,4 @@
-"""Where the command line finds the log. The environment is read once, here."""
+"""Where the command line finds calls, and who uses it. The environment is read once, here."""
 
 from pathlib import Path
 
@@ -15,3 +15,14 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
     #: Directory of the embedded log that is used when REDIS_URL is absent.
     log_dir: Path = Path(".run/log")
+    #: The archive of sealed calls: a directory, or the `s3://…` URL of a bucket. `--archive` overrides it.
+    archive: str | None = None
+    #: Files with the public keys (PEM, Ed25519), separated by commas, by one of which every link of the archive's chain
+    #: must be signed. Empty: signatures are not looked at.
+    archive_keys: str = ""
+    #: Who reads, in the record of readings. Absent: the account on this machine and the machine's name.
+    user: str | None = None
+    #: Why calls are read, e.g. a ticket; `--why` overrides it.
+    why: str | None = None
+    #: Show no call to somebody who does not say why.
+    why_required: bool = False
