@@ -28,7 +28,9 @@ OPERATING = "For operators"
 
 Call = Annotated[str, typer.Argument(help="The call's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON instead of text.")]
-From = Annotated[Source | None, typer.Option("--from", help="Only from here; otherwise the log first, then the archive.")]
+From = Annotated[
+    Source | None, typer.Option("--from", help="Only from here; otherwise the log first, then the archive.")
+]
 ArchiveAt = Annotated[
     str | None, typer.Option("--archive", help="Directory or s3:// URL of the archive [CALLWEAVE_ARCHIVE].")
 ]
@@ -37,9 +39,7 @@ Why = Annotated[
 ]
 
 
-def ask(
-    question: Callable[[Calls], Awaitable[T]], *, archive: str | None = None, only: Source | None = None
-) -> T:
+def ask(question: Callable[[Calls], Awaitable[T]], *, archive: str | None = None, only: Source | None = None) -> T:
     """Open what is needed, ask, close."""
 
     async def asked() -> T:

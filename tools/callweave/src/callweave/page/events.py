@@ -45,7 +45,7 @@ def _with_lines(events: Sequence[AnyEvent], by_seq: dict[int, AnyEvent]) -> Iter
 
 def _row(event: AnyEvent, line: Line, full: Line, marks: Iterable[tuple[str, str]]) -> str:
     quiet = " quiet" if line.kind in _QUIET else ""
-    shown = "".join(f'<span class="mark {kind}">{escape(plain(text))}</span>' for kind, text in marks)
+    shown = "".join(f'<span class="mark{kind}">{escape(plain(text))}</span>' for kind, text in marks)
     more = ""
     if not isinstance(event.data, c.UtteranceStarted) and full.text.startswith(f"{line.text}; "):
         rest = full.text.removeprefix(f"{line.text}; ")
@@ -89,7 +89,7 @@ class _Marks:
             if text is not None and isinstance(text.data, c.UtteranceCompleted):
                 waited = (text.time - text.data.ended_at).total_seconds()
                 if waited > _LATE_S:
-                    yield "late", f"text came {waited:.1f} s late, with event {text.seq}"
+                    yield " late", f"text came {waited:.1f} s late, with event {text.seq}"
         for receipt in self._receipts.get(event.seq, ()):
             yield _told(receipt)
 
@@ -98,12 +98,12 @@ def _told(receipt: Receipt) -> tuple[str, str]:
     detail = receipt.detail
     match receipt.outcome:
         case "delivered" if detail.get("late"):
-            return "late", "CCM: delivered late"
+            return " late", "CCM: delivered late"
         case "delivered":
-            return "", "CCM"
+            return "", "in CCM"
         case "refused":
-            return "bad", f"CCM refused ({detail.get('status', '?')})"
+            return " bad", f"CCM refused ({detail.get('status', '?')})"
         case "passed_over":
             return "", f"not sent: {detail.get('reason', '?')}"
         case outcome:
-            return "bad", f"CCM: {outcome}"
+            return " bad", f"CCM: {outcome}"

@@ -59,9 +59,13 @@ class _Drawing:
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.length_s = max(1.0, *(self.at(event.time) for event in events))
         self.texts = {e.data.utterance_id: e.data for e in events if isinstance(e.data, c.UtteranceCompleted)}
-        self.ends = {e.data.utterance_id: self.at(e.data.ended_at) for e in events if isinstance(e.data, c.UtteranceEnded)}
+        self.ends = {
+            e.data.utterance_id: self.at(e.data.ended_at) for e in events if isinstance(e.data, c.UtteranceEnded)
+        }
         self.dropped = {e.data.utterance_id: e for e in events if isinstance(e.data, c.UtteranceDiscarded)}
-        self.people = {e.data.human.identity: e.data.human.name for e in events if isinstance(e.data, c.TransferConnected)}
+        self.people = {
+            e.data.human.identity: e.data.human.name for e in events if isinstance(e.data, c.TransferConnected)
+        }
         self.legs: dict[str, AnyEvent] = {}
         self.floor: AnyEvent | None = None
         self.transfers: dict[str, AnyEvent] = {}
@@ -89,7 +93,9 @@ class _Drawing:
         before, self.floor = self.floor, event
         if before is not None:
             name = _floor_name(before)
-            self.lane("ai", name).bars.append(Bar(before.seq, self.at(before.time), at_s, f"{name} has the floor", "floor"))
+            self.lane("ai", name).bars.append(
+                Bar(before.seq, self.at(before.time), at_s, f"{name} has the floor", "floor")
+            )
 
 
 def _floor_name(event: AnyEvent) -> str:

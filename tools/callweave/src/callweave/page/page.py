@@ -50,6 +50,8 @@ def page(record: Record, *, until: int | None = None) -> str:
             "<h2>Who spoke when</h2>",
             *_chart(drawn, length_s),
             "<h2>What happened</h2>",
+            '<p class="legend">Each utterance stands where it began, however late its text came. <b>in CCM</b>: CCM has taken '
+            "the message; <b>not sent</b>: there was nothing to send, with the reason.</p>",
             '<ol class="events">',
             *rows(record, events),
             "</ol>",
@@ -118,7 +120,7 @@ def _chart(drawn: Sequence[Lane], length_s: float) -> Iterator[str]:
         yield "<p>Nothing was said.</p>"
         return
     wide = min(_WIDEST_PX, round(length_s * _PIXELS_A_SECOND))
-    yield f'<div class="chart" role="img" aria-label="Who spoke when; the list below tells the same">'
+    yield '<div class="chart" role="group" aria-label="Who spoke when; the list below tells the same">'
     yield f'<div class="inner" style="--wide:{wide}px">'
     yield f'<div class="name axis-name">seconds</div><div class="axis">{"".join(_ticks(length_s, wide))}</div>'
     for lane in drawn:
@@ -144,7 +146,7 @@ def _bar(bar: Bar, length_s: float) -> str:
     marks = " ".join((bar.kind, *bar.marks))
     title = f"{bar.start_s:.1f} to {bar.end_s:.1f} s: {bar.text}"
     style = f"left:{_percent(min(bar.start_s, length_s), length_s)};width:{width}"
-    return f'<a class="bar {marks}" style="{style}" href="#e{bar.seq}" title="{shown(title)}"></a>'
+    return f'<a class="bar {marks}" style="{style}" href="#e{bar.seq}" title="{shown(title)}" aria-label="{shown(title)}"></a>'
 
 
 def _percent(part_s: float, length_s: float) -> str:

@@ -54,11 +54,13 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
     body = list(rows)
     if not body:
         return
-    yield f"<h3>{title}</h3>" '<div class="wide"><table><thead><tr>'
+    yield f'<h3>{title}</h3><div class="wide"><table><thead><tr>'
     yield "".join(f"<th{_kind(column)}>{column}</th>" for column in columns) + "</tr></thead><tbody>"
     for row in body:
         cells = zip(columns, row, strict=True)
-        yield "<tr>" + "".join(f"<td{_kind(column)}>{escape(plain(str(cell)))}</td>" for column, cell in cells) + "</tr>"
+        yield (
+            "<tr>" + "".join(f"<td{_kind(column)}>{escape(plain(str(cell)))}</td>" for column, cell in cells) + "</tr>"
+        )
     yield "</tbody></table></div>"
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from call_archive.findings import Code as ArchiveCode
+from call_archive.findings import Finding as ArchiveFinding
 from call_events.terminal import plain
 
 Level = Literal["fault", "note"]
@@ -147,7 +149,9 @@ MEANINGS: Mapping[Code, Meaning] = {
         "note", "an event of a type this release does not know", "Read the call with a newer callweave."
     ),
     Code.UNKNOWN_VERSION: Meaning(
-        "note", "an event of a known type in a version this release does not know", "Read the call with a newer callweave."
+        "note",
+        "an event of a known type in a version this release does not know",
+        "Read the call with a newer callweave.",
     ),
     Code.PARKED: Meaning(
         "note", "a group has put the call aside", "Mend what the reason names, then `callweave unpark`."
@@ -196,7 +200,9 @@ MEANINGS: Mapping[Code, Meaning] = {
         "Nothing if the call runs or CCM is down. Otherwise `callweave parked`.",
     ),
     Code.NOT_ARCHIVED: Meaning(
-        "note", "the call has ended and is not in the archive yet", "Nothing if it ended just now; else see the archiver."
+        "note",
+        "the call has ended and is not in the archive yet",
+        "Nothing if it ended just now; else see the archiver.",
     ),
 }
 
@@ -228,6 +234,12 @@ class Finding:
 def found(code: Code, call: str, place: str, text: str) -> Finding:
     """A finding of one of our own checks."""
     return Finding(code.value, call, place, text, MEANINGS[code].level)
+
+
+def of_archive(one: ArchiveFinding) -> Finding:
+    """A finding of the archive's own checks. An entry that no release knows was sealed as it was, which is right."""
+    is_note = not one.is_fault or one.code is ArchiveCode.UNDECODABLE
+    return Finding(one.code.value, one.call, one.place, one.text, "note" if is_note else "fault")
 
 
 def numbers(values: Iterable[int]) -> str:

@@ -49,14 +49,18 @@ def reconcile(record: Record) -> tuple[list[Finding], Tally]:
     by_place: dict[int, list[Receipt]] = {}
     for receipt in receipts:
         by_place.setdefault(receipt.seq, []).append(receipt)
-    pending = [seq for seq, place in told.items() if seq > done and place.need is not Need.OPTIONAL and seq not in by_place]
+    pending = [
+        seq for seq, place in told.items() if seq > done and place.need is not Need.OPTIONAL and seq not in by_place
+    ]
     findings = [
         *(one for place in told.values() if place.seq <= done for one in _place(record, place, by_place, done)),
         *_receipts(record, receipts, told),
         *_twice(record, receipts),
     ]
     if pending:
-        text = "the bridge has not told CCM of it yet" if len(pending) == 1 else "the bridge has not told CCM of them yet"
+        text = (
+            "the bridge has not told CCM of it yet" if len(pending) == 1 else "the bridge has not told CCM of them yet"
+        )
         findings.append(found(Code.PENDING, record.call, f"event {numbers(pending)}", text))
     return findings, Tally(
         delivered=sum(one.outcome == _DELIVERED for one in receipts),
@@ -107,7 +111,9 @@ def _receipts(record: Record, receipts: list[Receipt], told: dict[int, Place]) -
             yield found(Code.DISCARDED, record.call, where, "a person decided that CCM is not told of it")
             continue
         if receipt.outcome == _REFUSED:
-            yield found(Code.REFUSED, record.call, where, f"CCM refused it (status {receipt.detail.get('status', '?')})")
+            yield found(
+                Code.REFUSED, record.call, where, f"CCM refused it (status {receipt.detail.get('status', '?')})"
+            )
         if receipt.detail.get("late"):
             yield found(Code.LATE, record.call, where, "it reached CCM after what followed it, marked late")
         if receipt.outcome not in (_DELIVERED, _REFUSED):

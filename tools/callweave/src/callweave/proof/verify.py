@@ -56,7 +56,9 @@ def _numbering(record: Record) -> Iterator[Finding]:
         seq = entry.seq
         if seq is None:
             place = f"entry {position}"
-            yield found(Code.NUMBERING, record.call, place, f"its id {entry.at[:40]} was not given by the append script")
+            yield found(
+                Code.NUMBERING, record.call, place, f"its id {entry.at[:40]} was not given by the append script"
+            )
             continue
         if seq < expected:
             before = f"stands behind number {expected - 1}"
@@ -114,17 +116,21 @@ def _index(record: Record) -> Iterator[Finding]:
         if not _is_undecodable(event):
             places.setdefault(event.id, set()).add(event.seq)
     last = max(event.seq for event in record.events)
+    indexed = max(record.index.values(), default=0)
     for event_id, seqs in places.items():
         noted, place = record.index.get(event_id), f"event {min(seqs)}"
-        if noted is None:
+        if noted is None and min(seqs) <= indexed:
             yield found(Code.INDEX_WRONG, record.call, place, "its id is not in the index")
-        elif noted not in seqs:
+        elif noted is not None and noted not in seqs:
             yield found(Code.INDEX_WRONG, record.call, place, f"the index says that it stands at {noted}")
-    undecodable = {event.seq for event in record.events if _is_undecodable(event)}
+    there = {event.seq for event in record.events if not _is_undecodable(event)}
     for event_id, noted in record.index.items():
-        if noted <= last and noted not in undecodable and event_id not in places:
-            text = "the index knows an event there that is not in the log"
-            yield found(Code.INDEX_WRONG, record.call, f"event {noted}", text)
+        if event_id not in places and noted in there:
+            yield found(Code.INDEX_WRONG, record.call, f"event {noted}", "the index knows another event there")
+    lost = sorted(noted for noted in record.index.values() if noted > last)
+    if lost:
+        text = f"the index knows of events {numbers(lost)}, which are not in the log"
+        yield found(Code.GAP, record.call, f"after event {last}", text)
     twice = [place for place, count in Counter(record.index.values()).items() if count > 1]
     if twice:
         yield found(Code.INDEX_WRONG, record.call, f"event {numbers(sorted(twice))}", "two ids stand for one place")

@@ -1,7 +1,7 @@
 """Calls in a live log, read byte for byte.
 
 **While the call runs** nothing stands still between two reads, so the order of reading decides what may be compared: how
-far the groups are, their receipts, how far the groups are now, the events, the index of event ids. Whatever is read
+far the groups are, their receipts, how far the groups are now, the index of event ids, the events. Whatever is read
 later may hold more than what was read before it, never less.
 """
 
@@ -37,10 +37,10 @@ class LiveCalls:
         before = {group: await self._admin.state(group, call) for group in groups}
         receipts = {group: await self._receipts(group, call) for group in groups}
         after = {group: await self._admin.state(group, call) for group in groups}
+        index = await self._index(call)
         entries = await self._stream(keys.call_keys(call).stream, b"e")
         if not entries and not await self.is_listed(call):
             return None
-        index = await self._index(call)
         closed = index.pop(_CLOSED, None)
         return Record(
             call=call,
@@ -70,6 +70,10 @@ class LiveCalls:
     async def is_listed(self, call: CallId) -> bool:
         """Whether the call is on the list of live calls."""
         return await _asked(self._redis.zscore(keys.call_keys(call).live, call)) is not None
+
+    async def has_let_go(self, call: CallId) -> bool:
+        """Whether the log had this call and let it go."""
+        return await _asked(self._redis.zscore(_gone(keys.tag_of(call)), call)) is not None
 
     async def gone(self) -> AsyncIterator[CallId]:
         """Calls that the log has let go, as far back as it remembers them."""

@@ -64,7 +64,9 @@ class Calls:
         """
         record = await self.load(call, only=only)
         if not record.entries:
-            raise UnknownCall(f"call {call} has no events to show; `callweave verify {call}` says what is wrong with it")
+            raise UnknownCall(
+                f"call {call} has no events to show; `callweave verify {call}` says what is wrong with it"
+            )
         return record
 
     async def note(self, command: str, calls: Sequence[str], why: str | None) -> None:
@@ -81,7 +83,9 @@ _NAMES = {Where.LIVE: "the log", Where.ARCHIVE: "the archive", Where.FILE: "the 
 
 
 @asynccontextmanager
-async def open_calls(settings: Settings, *, archive: str | None = None, only: Where | None = None) -> AsyncIterator[Calls]:
+async def open_calls(
+    settings: Settings, *, archive: str | None = None, only: Where | None = None
+) -> AsyncIterator[Calls]:
     """What the settings name, for the length of one command.
 
     The log is opened also for a reader of the archive, for that is where readings are kept; only where none is

@@ -88,9 +88,7 @@ class Record:
     @property
     def stored(self) -> list[dict[str, object]]:
         """The events as they stand there, with their numbers."""
-        return [
-            as_stored(entry.raw, seq=entry.seq or position) for position, entry in enumerate(self.entries, start=1)
-        ]
+        return [as_stored(entry.raw, seq=entry.seq or position) for position, entry in enumerate(self.entries, start=1)]
 
     @property
     def receipt_count(self) -> int:
