@@ -85,6 +85,7 @@ def test_what_a_member_imports_is_declared_and_what_it_declares_is_imported(memb
 def test_every_member_is_looked_at() -> None:
     assert {member.name for member in MEMBERS} == {
         "archive",
+        "archiver",
         "callweave",
         "ccm-bridge",
         "events",

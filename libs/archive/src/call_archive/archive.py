@@ -1,7 +1,7 @@
 """Reads an archive: one call, the beginnings of many, the chain from any day on."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 
 from call_archive.errors import BadObject, NotThere
 from call_archive.links import read_link
@@ -13,6 +13,8 @@ from call_events.ids import CallId
 
 #: A header seldom has more when compressed; else the whole file is read.
 _HEADER_BYTES = 4096
+#: The clocks of two archivers differ by less.
+_SKEW = timedelta(minutes=2)
 
 
 class Archive:
@@ -86,34 +88,42 @@ class Archive:
             BadObject: what stands in a link's place is none.
         """
         last = await self.last_number()
-        number = 1 if since is None else await self.first_number_since(since, last)
-        for one in range(number, last + 1):
-            try:
-                stored = await self.link(one)
-            except NotThere:
-                continue
+        first = 1 if since is None else await self.first_number_since(_midnight(since), last)
+        async for stored in self._from(first, last):
             if until is not None and stored.link.day > until.isoformat():
                 return
             yield stored
 
-    async def first_number_since(self, day: date, last: int) -> int:
-        """The first number of that day or a later one, ``last + 1`` if there is none; reads few links."""
+    async def _from(self, first: int, last: int) -> AsyncIterator[StoredLink]:
+        for number in range(first, last + 1):
+            try:
+                yield await self.link(number)
+            except NotThere:
+                continue
+
+    async def first_number_since(self, at: datetime, last: int) -> int:
+        """The first number up to ``last`` that is not older than that; ``last + 1`` if all are. Reads few links."""
         low, high = 1, last + 1
         while low < high:
             middle = (low + high) // 2
-            if await self._day_at_or_after(middle, high) < day.isoformat():
-                low = middle + 1
+            stands = await anext(self._from(middle, high - 1), None)
+            if stands is not None and stands.link.at < at:
+                low = stands.link.number + 1
             else:
                 high = middle
         return low
 
-    async def _day_at_or_after(self, number: int, end: int) -> str:
-        for one in range(number, end):
-            try:
-                return (await self.link(one)).link.day
-            except NotThere:
-                continue
-        return "9999-12-31"
+    async def find_link(self, sealed: LinkedCall, *, since: datetime) -> StoredLink | None:
+        """The link that names this very file, if there is one that was made since it was sealed.
+
+        Raises:
+            BadObject: what stands in a link's place is none.
+        """
+        last = await self.last_number()
+        async for stored in self._from(await self.first_number_since(since - _SKEW, last), last):
+            if sealed in stored.link.calls:
+                return stored
+        return None
 
     async def linked(
         self, *, since: date | None = None, until: date | None = None
@@ -131,3 +141,7 @@ class Archive:
             if any(one.call == call for one in stored.link.calls)
             or any(one.call == call for one in stored.link.removed)
         ]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

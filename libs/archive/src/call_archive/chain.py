@@ -9,7 +9,6 @@ miss it, the same call with the same digest stands in the chain twice, which pro
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from call_archive.archive import Archive
 from call_archive.errors import AlreadyThere, BadObject, ChainBroken, NotThere
@@ -19,9 +18,6 @@ from call_archive.paths import link_path
 from call_archive.ports import Head, HeadKeeper, Store
 from call_archive.signing import Signer
 from call_events.ports import Clock
-
-#: The clocks of two archivers differ by less.
-_SKEW = timedelta(minutes=2)
 
 
 class Chain:
@@ -61,7 +57,7 @@ class Chain:
         if known is not None and known.number > last:
             raise ChainBroken(
                 f"{where} ends at link {last}, but link {known.number} was written: it is another archive, or its end "
-                "is gone; name the right one, or restore it. To begin anew, delete cc:archive:head in Redis"
+                "is gone; name the right one, or restore it. To begin anew, delete cc:archive in Redis"
             )
         if known is not None and (await self._known(known.number, where)).digest != known.digest:
             raise ChainBroken(
@@ -110,23 +106,6 @@ class Chain:
         if link_path(other.link.number) != path:
             raise ChainBroken(f"{path}: this is another link; find out with callweave verify")
         return other
-
-    async def find(self, sealed: LinkedCall, *, since: datetime) -> StoredLink | None:
-        """The link that names this file, if there is one that is not older than ``since``. Looks back from the end.
-
-        Raises:
-            StoreUnavailable: could not be asked.
-        """
-        for number in range(await self._archive.last_number(), 0, -1):
-            try:
-                stored = await self._archive.link(number)
-            except (NotThere, BadObject):
-                continue
-            if stored.link.at < since - _SKEW:
-                return None
-            if sealed in stored.link.calls:
-                return stored
-        return None
 
 
 class Gatherer:

@@ -5,7 +5,7 @@
     ├── AlreadyThere       something is, and the archive never writes over anything
     ├── BadObject          what is kept there is not what was written: edited, cut short, of an unknown format
     ├── SealRefused        this log cannot be sealed as a whole call; a person has to look
-    ├── ChainBroken        the chain does not end where it must; nothing may be linked to it until a person has looked
+    ├── ChainBroken        the chain does not end where it must; nothing is linked until a person has looked: `retry`
     ├── ErasureRefused     this call's content must not or cannot be removed now
     └── StoreUnavailable   the store cannot be reached, is full, or refuses; `retry` is true
 
@@ -38,7 +38,9 @@ class SealRefused(ArchiveError):
 
 
 class ChainBroken(ArchiveError):
-    """The chain does not end where it must."""
+    """The chain does not end where it must: for all calls, so each waits in Redis until somebody has mended it."""
+
+    retry: ClassVar[bool] = True
 
 
 class ErasureRefused(ArchiveError):

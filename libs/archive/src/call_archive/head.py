@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 from call_archive.ports import Head
 from call_events.runner import translated
 
-#: HASH number, digest. One log has one archive.
-HEAD_KEY = "cc:archive:head"
+#: HASH number, digest: of the newest link. kept: how far retention has come. One log has one archive.
+HEAD_KEY = "cc:archive"
 
 #: Only forward: two archivers may tell of theirs in any order.
 _ADVANCE = """

@@ -36,7 +36,7 @@ def finished_call(call: CallId, entries: Sequence[Entry], receipts: Mapping[str,
     Args:
         call: which.
         entries: its stream, in order.
-        receipts: of every group that reads the log, oldest first.
+        receipts: of every group that has finished with it, oldest first.
 
     Raises:
         SealRefused: its events are not numbered 1 … N, or the first does not open it, or the last does not close it.
@@ -77,11 +77,19 @@ async def seal(store: Store, finished: FinishedCall, *, by: str, at: datetime) -
     except AlreadyThere:  # a worker that died after it, another one that has it too, or our own answer was lost
         created = False
     sealed = await _read_back(store, path, content if created else None)
-    if (sealed.events, sealed.receipts) != (finished.events, finished.receipts):
+    if not _same(sealed, finished):
         raise SealRefused(
             f"call {finished.call}: {path} holds another content than the log; keep both and compare them"
         )
     return sealed, created
+
+
+def _same(sealed: SealedCall, finished: FinishedCall) -> bool:
+    """Byte for byte; of groups that only one of the two has looked at nothing can be said."""
+    both = sealed.manifest.receipts.keys() & {receipt.group for receipt in finished.receipts}
+    sealed_receipts = [receipt for receipt in sealed.receipts if receipt.group in both]
+    receipts = [receipt for receipt in finished.receipts if receipt.group in both]
+    return (sealed.events, sealed_receipts) == (finished.events, receipts)
 
 
 def _written(finished: FinishedCall, *, by: str, at: datetime) -> tuple[bytes, Manifest]:
