@@ -25,7 +25,7 @@ def at(seconds: float) -> timedelta:
 
 
 def story(call: CallId = CALL, *, said: str = "Where is my order?", name: str = "Maria Weber") -> list[AnyEvent]:
-    """A call with everything in it: speech of three, a handoff, a late text, a discarded one, a transfer that succeeds."""
+    """A call with everything in it: speech of three, a handoff, a late and a discarded text, a transfer."""
     human = HUMAN.model_copy(update={"name": name})
     data: list[tuple[float, EventData]] = [
         (
@@ -44,26 +44,83 @@ def story(call: CallId = CALL, *, said: str = "Where is my order?", name: str = 
         (0.1, c.LegJoined(identity="sip_1", role=c.Role.CUSTOMER)),
         (0.2, c.AgentActivated(agent="generic", name="Generic AI")),
         (0.3, c.UtteranceStarted(utterance_id="u1", speaker=AGENT, started_at=START + at(0.3))),
-        (2, c.UtteranceCompleted(utterance_id="u1", speaker=AGENT, text="Hello", started_at=START + at(0.3), ended_at=START + at(2))),
+        (
+            2,
+            c.UtteranceCompleted(
+                utterance_id="u1", speaker=AGENT, text="Hello", started_at=START + at(0.3), ended_at=START + at(2)
+            ),
+        ),
         (3, c.UtteranceStarted(utterance_id="u2", speaker=CUSTOMER, started_at=START + at(3))),
         (4, c.UtteranceEnded(utterance_id="u2", ended_at=START + at(4))),
         (5, c.UtteranceStarted(utterance_id="u3", speaker=CUSTOMER, started_at=START + at(5))),
         (5.5, c.UtteranceDiscarded(utterance_id="u3", reason=c.DiscardReason.NOISE)),
-        (11, c.UtteranceCompleted(utterance_id="u2", speaker=CUSTOMER, text=said, started_at=START + at(3), ended_at=START + at(4))),
-        (11.2, c.ToolCalled(agent="generic", tool_call_id="t1", name="find_order", arguments={"said": said}, outcome="ok", duration_ms=40)),
-        (12, c.AgentHandedOff(from_agent="generic", from_name="Generic AI", to_agent="billing", to_name="Billing AI", reason=said, context_items=3)),
+        (
+            11,
+            c.UtteranceCompleted(
+                utterance_id="u2", speaker=CUSTOMER, text=said, started_at=START + at(3), ended_at=START + at(4)
+            ),
+        ),
+        (
+            11.2,
+            c.ToolCalled(
+                agent="generic",
+                tool_call_id="t1",
+                name="find_order",
+                arguments={"said": said},
+                outcome="ok",
+                duration_ms=40,
+            ),
+        ),
+        (
+            12,
+            c.AgentHandedOff(
+                from_agent="generic",
+                from_name="Generic AI",
+                to_agent="billing",
+                to_name="Billing AI",
+                reason=said,
+                context_items=3,
+            ),
+        ),
         (12.1, c.AgentActivated(agent="billing", name="Billing AI")),
-        (13, c.TransferRequested(transfer_id="x1", destination="billing-desk", reason=said, summary=said, agent="billing")),
-        (13.1, c.TransferDialing(transfer_id="x1", attempt=1, dial_id="d1", target="billing-phone", identity="human-1")),
+        (
+            13,
+            c.TransferRequested(
+                transfer_id="x1", destination="billing-desk", reason=said, summary=said, agent="billing"
+            ),
+        ),
+        (
+            13.1,
+            c.TransferDialing(transfer_id="x1", attempt=1, dial_id="d1", target="billing-phone", identity="human-1"),
+        ),
         (14, c.TransferRinging(transfer_id="x1", attempt=1, dial_id="d1")),
-        (16, c.TransferConnected(transfer_id="x1", attempt=1, dial_id="d1", destination="billing-desk", human=c.Human(identity="human-1", name=name))),
+        (
+            16,
+            c.TransferConnected(
+                transfer_id="x1",
+                attempt=1,
+                dial_id="d1",
+                destination="billing-desk",
+                human=c.Human(identity="human-1", name=name),
+            ),
+        ),
         (16.1, c.LegJoined(identity="human-1", role=c.Role.HUMAN)),
         (16.2, c.TransferCompleted(transfer_id="x1")),
         (17, c.UtteranceStarted(utterance_id="u4", speaker=human, started_at=START + at(17))),
-        (20, c.UtteranceCompleted(utterance_id="u4", speaker=human, text="This is Maria.", started_at=START + at(17), ended_at=START + at(19), interrupted=True)),
+        (
+            20,
+            c.UtteranceCompleted(
+                utterance_id="u4",
+                speaker=human,
+                text="This is Maria.",
+                started_at=START + at(17),
+                ended_at=START + at(19),
+                interrupted=True,
+            ),
+        ),
         (21, c.LegLeft(identity="sip_1", role=c.Role.CUSTOMER, reason="CLIENT_INITIATED")),
         (21.1, c.CallEnded(ended_by=c.EndedBy.CUSTOMER, cause="CLIENT_INITIATED", duration_ms=21_100)),
-    ]  # fmt: skip
+    ]
     return [
         Event[EventData](data=one, call=call, producer="test", id=EventId(f"{call}-{number}"), time=START + at(seconds))
         for number, (seconds, one) in enumerate(data, start=1)

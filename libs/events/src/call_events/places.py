@@ -68,7 +68,7 @@ def places(events: Iterable[AnyEvent]) -> dict[int, Place]:
             told[seq] = Place(seq, need, _SPEECH)
             started.setdefault(data.utterance_id, seq)
         elif isinstance(data, c.UtteranceCompleted | c.UtteranceDiscarded):
-            _resolve(told, event, data, started, resolved, completed)
+            _resolve(told, event, data, started=started, resolved=resolved, completed=completed)
     return told
 
 
@@ -76,6 +76,7 @@ def _resolve(
     told: dict[int, Place],
     event: AnyEvent,
     data: c.UtteranceCompleted | c.UtteranceDiscarded,
+    *,
     started: Mapping[str, int],
     resolved: set[str],
     completed: set[str],

@@ -5,6 +5,7 @@ shows what was said first records that it was read.
 """
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -23,14 +24,15 @@ Exit code of every command: 0 done and nothing wrong, 1 done and something was f
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 
-for command in (
-    *(reading.calls, reading.timeline, reading.replay),
-    *(proving.verify, proving.reconcile, finding.diff, finding.search, finding.reads),
-    keeping.export,
-):
-    app.command(rich_help_panel=AUDITING)(command)
-for command in (operating.parked, operating.unpark):
-    app.command(rich_help_panel=OPERATING)(command)
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
+    *((AUDITING, command) for command in (reading.calls, reading.timeline, reading.replay)),
+    *((AUDITING, command) for command in (proving.verify, proving.reconcile, finding.diff)),
+    *((AUDITING, command) for command in (finding.search, finding.reads, keeping.export)),
+    (AUDITING, keeping.erase),
+    *((OPERATING, command) for command in (operating.parked, operating.unpark)),
+)
+for _panel, _command in _COMMANDS:
+    app.command(rich_help_panel=_panel)(_command)
 
 
 def main() -> None:

@@ -63,8 +63,8 @@ def difference(one: Sequence[AnyEvent], other: Sequence[AnyEvent]) -> Difference
 
 
 def _steps(one: Sequence[AnyEvent], other: Sequence[AnyEvent], *, same_call: bool) -> Iterator[Step]:
-    keys = [[_key(event, same_call=same_call) for event in side] for side in (one, other)]
-    for what, start, end, into, until in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+    before, after = ([_key(event, same_call=same_call) for event in side] for side in (one, other))
+    for what, start, end, into, until in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if what == "equal":
             continue
         yield from (_step("-", one, index) for index in range(start, end))

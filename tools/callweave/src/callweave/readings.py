@@ -1,8 +1,8 @@
 """Reading a call is itself recorded: who, when, why, with which command (ADR 16).
 
-What a command shows of a call is recorded before it is shown; if it cannot be recorded, nothing is shown. The record is
-kept where the calls are: in the log's Redis as stream ``cc:reads``, which nothing trims, or, where only an archive is at
-hand, in its store as objects that are only ever created.
+What a command shows of a call is recorded before it is shown; if it cannot be recorded, nothing is shown. The record
+is kept where the calls are: in the log's Redis as stream ``cc:reads``, which nothing trims, or, where only an archive
+is at hand, in its store as objects that are only ever created.
 """
 
 import os
@@ -69,10 +69,10 @@ def reading(settings: Settings, command: str, calls: Sequence[str], *, why: str 
     reason = (why or settings.why or "").strip()
     if not reason and settings.why_required:
         raise BadSetting("say why you read this: --why TEXT, or CALLWEAVE_WHY; nothing was shown")
-    return Reading(now, _reader(settings)[:_LONGEST], reason[:_LONGEST] or NOT_STATED, command, tuple(calls))
+    return Reading(now, reader(settings)[:_LONGEST], reason[:_LONGEST] or NOT_STATED, command, tuple(calls))
 
 
-def _reader(settings: Settings) -> str:
+def reader(settings: Settings) -> str:
     """Who asks: as they are named by CALLWEAVE_USER, else the user of this process and its machine."""
     if settings.user is not None and settings.user.strip():
         return settings.user.strip()

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     #: Files with the public keys (PEM, Ed25519), separated by commas, by one of which every link of the archive's chain
     #: must be signed. Empty: signatures are not looked at.
     archive_keys: str = ""
+    #: File with the private key (PEM, Ed25519) that signs the link which `erase` adds to the chain; needed where the
+    #: archiver signs its links.
+    archive_signing_key: Path | None = None
     #: Who reads, in the record of readings. Absent: the account on this machine and the machine's name.
     user: str | None = None
     #: Why calls are read, e.g. a ticket; `--why` overrides it.

@@ -24,6 +24,7 @@ _SIDE = re.compile(r"(?:(live|archive):)?(.+?)(?:@(\d+))?")
 
 
 def search(
+    *,
     customer: Annotated[str | None, typer.Option(help="The customer's id, or the identity of their leg.")] = None,
     number: Annotated[str | None, typer.Option(help="The last digits of the caller's or the dialled number.")] = None,
     since: Annotated[
@@ -72,6 +73,7 @@ def search(
 
 def reads(
     call: Annotated[str | None, typer.Argument(help="Only readings of this call.")] = None,
+    *,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1)] = 100,
     as_json: AsJson = False,
     archive: ArchiveAt = None,
@@ -147,7 +149,7 @@ def _tell(found: Difference, one: str, other: str, *, as_json: bool) -> None:
 
 
 def _side(text: str) -> tuple[Where | None, str, int | None]:
-    """``live:call-7@12`` → live, call-7, 12. A call's id may hold colons and at-signs itself; what is left of them counts."""
+    """``live:call-7@12`` → live, call-7, 12. The id itself may hold colons and at-signs."""
     found = _SIDE.fullmatch(text)
     if found is None:
         return None, text, None

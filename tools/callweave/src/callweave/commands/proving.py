@@ -27,6 +27,7 @@ EXITS = "Exit code: 0 proven, 1 something was found, 2 could not look."
 
 def verify(
     calls: Ids = None,
+    *,
     everything: All = False,
     day: Annotated[
         str | None, typer.Option(help="Calls of one day (UTC), e.g. 2026-11-25: begun or sealed then.")
@@ -65,6 +66,7 @@ def verify(
 
 def reconcile(
     calls: Ids = None,
+    *,
     everything: All = False,
     as_json: AsJson = False,
     source: From = None,

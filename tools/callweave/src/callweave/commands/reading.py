@@ -47,6 +47,7 @@ def calls(
 
 def timeline(
     call: Call,
+    *,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Also arguments of tools, summaries, evidence, ends of speech and usage."),
@@ -72,6 +73,7 @@ def timeline(
 
 def replay(
     call: Call,
+    *,
     as_json: AsJson = False,
     until: Annotated[int | None, typer.Option(help="Only events up to this number.", min=1)] = None,
     html: Annotated[

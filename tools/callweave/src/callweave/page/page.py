@@ -27,6 +27,11 @@ _PIXELS_A_SECOND = 5
 _WIDEST_PX = 30_000
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
+_LEGEND_OF_BARS = """<p class="legend">A bar is an utterance from beginning to end; dashed: there is no text; shaded: in
+the call, or has the floor; hatched: failed. Each bar leads to its event in the list.</p>"""
+_LEGEND_OF_EVENTS = """<p class="legend">Each utterance stands where it began, however late its text came. <b>in CCM</b>:
+CCM has taken the message; <b>not sent</b>: there was nothing to send, with the reason.</p>"""
+
 #: Nothing may be loaded from anywhere, and nothing may run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -50,8 +55,7 @@ def page(record: Record, *, until: int | None = None) -> str:
             "<h2>Who spoke when</h2>",
             *_chart(drawn, length_s),
             "<h2>What happened</h2>",
-            '<p class="legend">Each utterance stands where it began, however late its text came. <b>in CCM</b>: CCM has taken '
-            "the message; <b>not sent</b>: there was nothing to send, with the reason.</p>",
+            _LEGEND_OF_EVENTS,
             '<ol class="events">',
             *rows(record, events),
             "</ol>",
@@ -64,7 +68,8 @@ def page(record: Record, *, until: int | None = None) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="robots" content="noindex">\n'
-        f"<title>Call {shown(record.call)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>Call {shown(record.call)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -127,10 +132,7 @@ def _chart(drawn: Sequence[Lane], length_s: float) -> Iterator[str]:
         bars = "".join(_bar(bar, length_s) for bar in lane.bars)
         yield f'<div class="name">{shown(lane.name)}</div><div class="track {lane.kind}">{bars}</div>'
     yield "</div></div>"
-    yield (
-        '<p class="legend">A bar is an utterance from beginning to end; dashed: there is no text; shaded: in the call, or '
-        "has the floor; hatched: failed. Each bar leads to its event in the list.</p>"
-    )
+    yield _LEGEND_OF_BARS
 
 
 def _ticks(length_s: float, wide: int) -> Iterable[str]:
@@ -144,9 +146,9 @@ def _ticks(length_s: float, wide: int) -> Iterable[str]:
 def _bar(bar: Bar, length_s: float) -> str:
     width = _percent(min(bar.end_s, length_s) - min(bar.start_s, length_s), length_s)
     marks = " ".join((bar.kind, *bar.marks))
-    title = f"{bar.start_s:.1f} to {bar.end_s:.1f} s: {bar.text}"
+    title = shown(f"{bar.start_s:.1f} to {bar.end_s:.1f} s: {bar.text}")
     style = f"left:{_percent(min(bar.start_s, length_s), length_s)};width:{width}"
-    return f'<a class="bar {marks}" style="{style}" href="#e{bar.seq}" title="{shown(title)}" aria-label="{shown(title)}"></a>'
+    return f'<a class="bar {marks}" style="{style}" href="#e{bar.seq}" title="{title}" aria-label="{title}"></a>'
 
 
 def _percent(part_s: float, length_s: float) -> str:
@@ -158,6 +160,6 @@ def _footer(record: Record) -> str:
     head = f", chain head {record.head}" if record.head else ""
     return (
         f"<footer>Written by callweave {shown(metadata.version('callweave'))} at {made} from the {record.where} copy "
-        f"of the call{shown(head)}. Times are seconds since the call began. This page holds what people said: treat it as "
-        "such.</footer>"
+        f"of the call{shown(head)}. Times are seconds since the call began. This page holds what people said: treat "
+        "it as such.</footer>"
     )

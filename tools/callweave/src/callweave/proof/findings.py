@@ -64,8 +64,8 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.GAP: Meaning(
         "fault",
         "numbers are missing between two entries, or before the first",
-        "The log was cut by hand or by a damaged append-only file. Restore the missing entries from a replica, a backup "
-        "or the archive; until then the call is not proven from there on.",
+        "The log was cut by hand or by a damaged append-only file. Restore the missing entries from a replica, a "
+        "backup or the archive; until then the call is not proven from there on.",
     ),
     Code.NUMBERING: Meaning(
         "fault",
@@ -74,7 +74,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     ),
     Code.ORDER: Meaning(
         "fault",
-        "an entry stands behind one with the same or a higher number (files only: a server cannot hold such a stream)",
+        "an entry stands behind one with the same or a higher number (only in files)",
         "The file was put together by hand. Export the call again.",
     ),
     Code.EVENT_TWICE: Meaning(
@@ -138,7 +138,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.DIFFERS: Meaning(
         "fault",
         "the live log and the archive hold different bytes at this place",
-        "One of them was changed after the call was sealed. The archive has a chain: `verify --from archive` tells if it holds.",
+        "One of them was changed after the call was sealed. `verify --from archive` tells if the archive's chain holds.",
     ),
     Code.UNDECODABLE: Meaning(
         "note",

@@ -1,7 +1,7 @@
 """Does CCM have what the log has? Pure: a record in, differences out.
 
-The bridge writes a receipt in the same script that moves its cursor, so for every event up to the cursor that CCM is told
-of (``call_events.places``) there must be one, and every receipt must be about such an event.
+The bridge writes a receipt in the same script that moves its cursor, so for every event up to the cursor that CCM is
+told of (``call_events.places``) there must be one, and every receipt must be about such an event.
 """
 
 from collections.abc import Iterator
@@ -96,10 +96,14 @@ def _place(record: Record, place: Place, by_place: dict[int, list[Receipt]], don
         yield found(Code.UNDELIVERED, record.call, where, text)
     elif place.need is Need.RECEIPT and not settled and not passed:
         yield found(Code.UNDELIVERED, record.call, where, "somebody spoke, and there is no receipt for it")
-    elif not settled and passed and passed[-1].detail.get("reason") == _UNFINISHED:
-        if place.text_at is not None and place.text_at <= done:
-            text = f"its text came with event {place.text_at} and was not sent"
-            yield found(Code.NEVER_SENT, record.call, where, text)
+    elif not settled and passed[-1:] and passed[-1].detail.get("reason") == _UNFINISHED:
+        yield from _never_sent(record, place, done)
+
+
+def _never_sent(record: Record, place: Place, done: int) -> Iterator[Finding]:
+    if place.text_at is not None and place.text_at <= done:
+        text = f"its text came with event {place.text_at} and was not sent"
+        yield found(Code.NEVER_SENT, record.call, f"event {place.seq}", text)
 
 
 def _receipts(record: Record, receipts: list[Receipt], told: dict[int, Place]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Many calls, one after the other: which are looked at, and what is found about those that should be there and are not."""
+"""Many calls, one after the other: which are looked at, and which should be there and are not."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

@@ -144,7 +144,7 @@ def _receipts(record: Record) -> Iterator[Finding]:
             text = f"it has finished {standing.cursor} events and the log has {last}"
             yield found(Code.CURSOR_BEYOND, record.call, f"group {group}", text)
     for group, stored in record.receipts.items():
-        standing = record.groups.get(group)
+        known = record.groups.get(group)
         highest, waited = 0, set[int]()
         for number, one in enumerate(stored, start=1):
             place = f"receipt {number} of {group}"
@@ -155,8 +155,8 @@ def _receipts(record: Record) -> Iterator[Finding]:
             if receipt.seq not in there:
                 text = f"it is about event {receipt.seq}, which is not there"
                 yield found(Code.RECEIPT_WRONG, record.call, place, text)
-            elif standing is not None and receipt.seq > standing.at_most + 1:
-                text = f"it is about event {receipt.seq}, and the group has finished {standing.at_most}"
+            elif known is not None and receipt.seq > known.at_most + 1:
+                text = f"it is about event {receipt.seq}, and the group has finished {known.at_most}"
                 yield found(Code.RECEIPT_BEYOND, record.call, place, text)
             if receipt.seq < highest and receipt.seq not in waited:
                 text = f"it goes back to event {receipt.seq} after event {highest}"
@@ -186,7 +186,7 @@ def _strangers(record: Record) -> Iterator[Finding]:
 
 
 def compare(live: Record, archived: Record) -> list[Finding]:
-    """Whether two copies of one call are the same, byte for byte; the archive's receipts may be the first of the live."""
+    """Whether two copies of one call are the same, byte for byte. The log may have got receipts since."""
     findings = []
     for position in range(max(len(live.entries), len(archived.entries))):
         one, other = _at(live.entries, position), _at(archived.entries, position)
@@ -212,8 +212,9 @@ def readable(stored: StoredReceipt) -> Receipt | None:
         receipt = read_receipt(stored.raw)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    is_one = isinstance(receipt.seq, int) and isinstance(receipt.outcome, str) and isinstance(receipt.detail, dict)
-    return receipt if is_one else None
+    fields: tuple[object, ...] = (receipt.seq, receipt.outcome, receipt.detail)  # JSON may hold anything there
+    shape = tuple(map(type, fields))
+    return receipt if shape == (int, str, dict) else None
 
 
 def _at(entries: Sequence[Any], position: int) -> Any:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import orjson
@@ -12,7 +12,7 @@ from call_archive.errors import ArchiveError, BadObject, NotThere
 from call_archive.findings import Code as ArchiveCode
 from call_archive.findings import Finding as ArchiveFinding
 from call_archive.model import Header, LinkedCall, SealedCall
-from call_archive.paths import call_path
+from call_archive.paths import CHAIN, call_path
 from call_archive.ports import Head, Store
 from call_archive.sealed import inspect_sealed
 from call_archive.signing import Verifier, load_verifier
@@ -59,14 +59,11 @@ class ArchivedCalls:
         except NotThere:
             return None
         sealed = inspect_sealed(content, path=path, tell=lambda *_: None)
-        linked = None if sealed is None else await self._linked(sealed)
+        linked, unlinked = (None, None) if sealed is None else await self._linked(sealed)
         found = await verify_call(self.archive, call, linked=linked, content=content)
-        findings = [of_archive(one) for one in found]
+        findings = [of_archive(one) for one in (*found, *([unlinked] if unlinked else []))]
         if sealed is None:
             return Record(call=call, where=Where.ARCHIVE, entries=(), findings=tuple(findings))
-        if linked is None:
-            text = "no link of the chain names it; an archiver that has just sealed it does so within seconds"
-            findings.append(of_archive(ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text)))
         return as_record(sealed, Where.ARCHIVE, findings)
 
     async def ids(self) -> AsyncIterator[tuple[CallId, float]]:
@@ -79,7 +76,8 @@ class ArchivedCalls:
         """Every call that was ever sealed and the day of its link, newest link first; damaged links are passed over."""
         last = await self.archive.last_number()
         if until is not None:
-            last = await self.archive.first_number_since(until + timedelta(days=1), last) - 1
+            midnight = datetime.combine(until + timedelta(days=1), time(), UTC)
+            last = await self.archive.first_number_since(midnight, last) - 1
         for number in range(last, 0, -1):
             try:
                 stored = await self.archive.link(number)
@@ -97,7 +95,11 @@ class ArchivedCalls:
 
     async def removal(self, call: CallId) -> Finding | None:
         """When, by whom and why the content of a call was removed, if it was. Reads the whole chain."""
-        for stored in await self.archive.history(call):
+        try:
+            history = await self.archive.history(call)
+        except BadObject as error:
+            return of_archive(ArchiveFinding(ArchiveCode.LINK_UNREADABLE, None, CHAIN, str(error)))
+        for stored in history:
             for one in stored.link.removed:
                 if one.call == call:
                     text = removed_text(one, stored)
@@ -109,12 +111,17 @@ class ArchivedCalls:
         async for one in verify_archive(self.archive, known_head=known_head, verifier=self._verifier, report=report):
             yield of_archive(one)
 
-    async def _linked(self, sealed: SealedCall) -> LinkedCall | None:
-        """As its link names it: of the day on which it was sealed, or of a later one."""
-        async for _, one in self.archive.linked(since=sealed.manifest.sealed_at.date()):
-            if one.call == sealed.call:
-                return one
-        return None
+    async def _linked(self, sealed: SealedCall) -> tuple[LinkedCall | None, ArchiveFinding | None]:
+        """As its link names it, of the day on which it was sealed or of a later one; else why it is not known."""
+        call, path = sealed.call, call_path(sealed.call)
+        try:
+            async for _, one in self.archive.linked(since=sealed.manifest.sealed_at.date()):
+                if one.call == call:
+                    return one, None
+        except BadObject as error:
+            return None, ArchiveFinding(ArchiveCode.LINK_UNREADABLE, None, CHAIN, str(error))
+        text = "no link of the chain names it; an archiver that has just sealed it links it within seconds"
+        return None, ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text)
 
 
 def as_record(sealed: SealedCall, where: Where, findings: Iterable[Finding]) -> Record:
@@ -154,8 +161,8 @@ class StoredReadings:
             await self._store.create(path, content)
         except ArchiveError as error:
             raise NotRecorded(
-                f"this reading cannot be recorded, so nothing is shown ({error}); let whoever reads create objects under "
-                f"{_READS}/ in {self._store.url}, or set REDIS_URL, where readings are recorded if there is a log"
+                f"this reading cannot be recorded, so nothing is shown ({error}); let whoever reads create objects "
+                f"under {_READS}/ in {self._store.url}, or set REDIS_URL, where readings are recorded if there is a log"
             ) from error
 
     async def readings(self) -> AsyncIterator[Reading]:

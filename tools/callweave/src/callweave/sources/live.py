@@ -1,7 +1,7 @@
 """Calls in a live log, read byte for byte.
 
-**While the call runs** nothing stands still between two reads, so the order of reading decides what may be compared: how
-far the groups are, their receipts, how far the groups are now, the index of event ids, the events. Whatever is read
+**While the call runs** nothing stands still between two reads, so the order of reading decides what may be compared:
+how far the groups are, their receipts, how far the groups are now, the index of event ids, the events. Whatever is read
 later may hold more than what was read before it, never less.
 """
 
@@ -94,8 +94,8 @@ class LiveCalls:
             page = await _asked(
                 self._redis.zrange(
                     keys.live(tag),
-                    top,  # type: ignore[arg-type] # by score, what redis-py types as ranks are scores
-                    "-inf",  # type: ignore[arg-type]
+                    top,
+                    "-inf",
                     desc=True,
                     byscore=True,
                     withscores=True,

@@ -1,4 +1,4 @@
-"""One call as it is kept somewhere, byte for byte, with what was done about it. Everything else is worked out from this."""
+"""One call as it is kept somewhere, byte for byte, with what was done about it. All else is worked out from this."""
 
 import re
 from collections.abc import Mapping
