@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
+from call_archive.chain import Chain
+from call_archive.erasure import RedisLiveLog
+from call_archive.erasure import erase as remove
+from call_archive.head import RedisHead
+from call_archive.signing import load_signer
+from call_events.clock import SystemClock
+from call_events.errors import BadSetting
 from call_events.ids import CallId, call_id
 from callweave.commands.options import ArchiveAt, Call, From, Why, ask, say
 from callweave.files import write_new
+from callweave.readings import reader
 from callweave.sources.exported import export_archived, export_live
 from callweave.sources.opening import Calls
 from callweave.sources.record import Where
@@ -57,8 +65,8 @@ def erase(
 ) -> None:
     """Remove what was said in a call, from the log and the archive, for good; the proof that it was there stays.
 
-    Only for a call that has ended, is sealed, and that every group has finished with. Safe to repeat. Exit code: 0 it is
-    removed, 2 it is not.
+    Only for a call that has ended, is sealed, and that every group has finished with. Safe to repeat. Exit code: 0 it
+    is removed, 2 it is not.
     """
     known = call_id(call)
     if not yes:

@@ -29,8 +29,8 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400,
 
 _LEGEND_OF_BARS = """<p class="legend">A bar is an utterance from beginning to end; dashed: there is no text; shaded: in
 the call, or has the floor; hatched: failed. Each bar leads to its event in the list.</p>"""
-_LEGEND_OF_EVENTS = """<p class="legend">Each utterance stands where it began, however late its text came. <b>in CCM</b>:
-CCM has taken the message; <b>not sent</b>: there was nothing to send, with the reason.</p>"""
+_LEGEND_OF_EVENTS = """<p class="legend">Each utterance stands where it began, however late its text came. <b>in
+CCM</b>: it has taken the message; <b>not sent</b>: there was nothing to send, with the reason.</p>"""
 
 #: Nothing may be loaded from anywhere, and nothing may run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -138,7 +138,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.DIFFERS: Meaning(
         "fault",
         "the live log and the archive hold different bytes at this place",
-        "One of them was changed after the call was sealed. `verify --from archive` tells if the archive's chain holds.",
+        "One of them was changed after the call was sealed. `verify --from archive` tells if the chain holds.",
     ),
     Code.UNDECODABLE: Meaning(
         "note",

@@ -16,28 +16,32 @@ from call_archive.paths import CHAIN, call_path
 from call_archive.ports import Head, Store
 from call_archive.sealed import inspect_sealed
 from call_archive.signing import Verifier, load_verifier
-from call_archive.stores import open_store
+from call_archive.stores import S3Options, open_store
 from call_archive.verify import ChainReport, removed_text, verify_archive, verify_call
 from call_events.ids import CallId
 from callweave.proof.findings import Finding, of_archive
 from callweave.readings import NotRecorded, Reading
+from callweave.settings import Settings
 from callweave.sources.record import Entry, Record, StoredReceipt, Where
 
 _READS = "reads"
 
 
-def open_archive(url: str, keys: str = "") -> "ArchivedCalls":
-    """The archive at a directory or s3:// URL; asks nobody yet.
-
-    Args:
-        url: where.
-        keys: files with the public keys for the signatures of its links, separated by commas.
+def open_archive(url: str, settings: Settings) -> "ArchivedCalls":
+    """The archive at a directory or s3:// URL, with the keys that the settings name; asks nobody yet.
 
     Raises:
         BadSetting: it is no such place, or a key cannot be read.
     """
-    files = [Path(part.strip()) for part in keys.split(",") if part.strip()]
-    return ArchivedCalls(open_store(url), load_verifier(*files) if files else None)
+    files = [Path(part.strip()) for part in settings.archive_keys.split(",") if part.strip()]
+    secret = settings.s3_secret_access_key
+    s3 = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+    )
+    return ArchivedCalls(open_store(url, s3=s3), load_verifier(*files) if files else None)
 
 
 class ArchivedCalls:

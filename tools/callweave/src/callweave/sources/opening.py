@@ -99,7 +99,7 @@ async def open_calls(
     if only is Where.ARCHIVE and not place:
         raise BadSetting("no archive is named: --archive, or CALLWEAVE_ARCHIVE, is its directory or s3:// URL")
     async with AsyncExitStack() as stack:
-        archived = open_archive(place, settings.archive_keys) if place else None
+        archived = open_archive(place, settings) if place else None
         redis = None
         if archived is None or only is Where.LIVE or is_configured(settings):
             redis = await stack.enter_async_context(open_redis(settings))
