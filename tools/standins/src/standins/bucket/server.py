@@ -77,6 +77,10 @@ class Bucket(Assembly):
         """Where the objects lie as files: for tests that spoil them."""
         return self._directory / "root" / BUCKET
 
+    async def stop(self) -> None:
+        """End the server; what it holds stays. Entering it again starts it again, at the same address."""
+        await self._stack.aclose()
+
     async def _start(self) -> None:
         program = await find_versitygw(build=self._build)
         await asyncio.to_thread(self.files.mkdir, parents=True, exist_ok=True)
