@@ -106,7 +106,7 @@ async def _start(
     stack: AsyncExitStack, log: Path, step: str, env: Mapping[str, str], running: list[asyncio.subprocess.Process]
 ) -> asyncio.subprocess.Process:
     target = Path(os.devnull) if step == "quiet" else log
-    output = stack.enter_context(target.open("wb"))  # noqa: ASYNC230 - a file of our own, for the process to write to
+    output = stack.enter_context(target.open("wb"))
     program = ("archiver",) if step in {"real", "quiet"} else ("support.archiver_process", step)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *program), env=env, stdout=output, stderr=output

@@ -1,6 +1,7 @@
 """A call becomes a file, byte for byte, or is refused with the reason."""
 
 import base64
+import hashlib
 from pathlib import Path
 
 import orjson
@@ -14,7 +15,7 @@ from call_archive.findings import Code
 from call_archive.model import StoredEvent
 from call_archive.paths import call_path
 from call_archive.seal import finished_call, seal
-from call_archive.sealed import MOST_BYTES, read_sealed
+from call_archive.sealed import MOST_BYTES, head_of, read_sealed
 from call_archive.verify import verify_call
 from call_events import catalogue as c
 from call_events.codec import encode
@@ -165,6 +166,14 @@ async def test_two_files_of_one_content_have_nothing_in_common(tmp_path: Path) -
         sealed, _ = await seal(site.store, call, by=BY, at=site.clock.now())
         heads.add(sealed.manifest.head)
     assert len(heads) == 2
+
+
+def test_the_chain_over_the_lines_is_the_published_one() -> None:
+    """Auditors compute it with their own tools, so it never changes."""
+    salt, head = bytes(range(32)), bytes(32)
+    for line in (b"one", b"two"):
+        head = hashlib.sha256(head + hashlib.sha256(salt + line).digest()).digest()
+    assert head_of(salt.hex(), [b"one", b"two"]) == head.hex()
 
 
 async def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
