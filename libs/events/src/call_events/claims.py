@@ -41,6 +41,8 @@ class Claim:
     cursor: int
     entries: list[Entry]
     attempts: int
+    #: The last holder neither committed nor let go: its lease ran out.
+    taken_over: bool = False
 
 
 class FencedError(Exception):
@@ -56,6 +58,8 @@ class Held:
     epoch: int = 0
     cursor: int = 0
     attempts: int = 0
+    #: Its last holder's lease ran out, and nobody has been asked since.
+    taken_over: bool = False
     #: Stream id of the last receipt that was written under this claim.
     last_receipt: bytes | None = None
     #: Doorbells of this call that came while it was held; acknowledged with it.
@@ -123,8 +127,8 @@ class GroupClaims:
         )
         if answer[0] <= 0:
             return Refusal(answer[0])
-        epoch, cursor, entries, attempts = answer
-        return Claim(epoch, cursor, script_entries(entries), attempts)
+        epoch, cursor, entries, attempts, taken_over = answer
+        return Claim(epoch, cursor, script_entries(entries), attempts, taken_over=bool(taken_over))
 
     async def catch_up(
         self, call: CallId, *, first: int, last: int, receipts_from: bytes | None
@@ -224,6 +228,13 @@ class GroupClaims:
         """Ring for a call that has something to do and no doorbell that would tell (the sweeper)."""
         at = keys.group_keys(self._group, call)
         return bool(await self._runner.run("ring", (at.dedupe, at.state, at.bell), (call,)))
+
+    async def remind(self, calls: Sequence[CallId]) -> None:
+        """Ring for calls whatever their state: whoever answers finds out whether there is anything to do."""
+        if calls:
+            await self._runner.ask(
+                *(("XADD", keys.group_keys(self._group, c).bell, "*", "c", c, "n", 0) for c in calls)
+            )
 
     async def wake(self, call: CallId) -> bool:
         """Ring for a call whose time has come by the server's clock."""

@@ -66,6 +66,8 @@ class Known:
     cursor: int = 0
     #: Nothing was written under that claim that is not in ``receipts``, and ``memory`` follows from what is.
     settled: bool = True
+    #: The handler was shown so much in a turn that is not committed; 0 = none.
+    given: int = 0
     #: Monotonic seconds.
     used_at: float = 0.0
 
@@ -145,6 +147,7 @@ class Known:
         self.last_receipt = held.last_receipt or self.last_receipt
         self.cursor = held.cursor
         self.settled = True
+        self.given = 0
 
 
 class Views:
