@@ -224,6 +224,17 @@ class GroupClaims:
         """Take this worker off a shard's list; false = something is pending under its name, and it stays."""
         return bool(await self._runner.run("forget", (keys.bell(tag),), (self._group, self._worker)))
 
+    async def idle(self, calls: Sequence[CallId], *, now: datetime) -> list[CallId]:
+        """Those of ``calls`` that have something to do, are not parked, wait for no time and are in nobody's hands."""
+        asked: list[tuple[Arg, ...]] = []
+        for call in calls:
+            at = keys.group_keys(self._group, call)
+            asked += [("XLEN", at.stream), ("HMGET", at.state, "cur", "ow", "dl", "parked", "due", "wk")]
+        answers = await self._runner.ask(*asked)
+        now_ms = now.timestamp() * 1000
+        states = zip(calls, answers[::2], answers[1::2], strict=True)
+        return [call for call, tail, state in states if _is_idle(tail, state, now_ms)]
+
     async def ring(self, call: CallId) -> bool:
         """Ring for a call that has something to do and no doorbell that would tell (the sweeper)."""
         at = keys.group_keys(self._group, call)
@@ -240,6 +251,14 @@ class GroupClaims:
         """Ring for a call whose time has come by the server's clock."""
         at = keys.group_keys(self._group, call)
         return bool(await self._runner.run("wake", (at.wake, at.state, at.bell), (call,)))
+
+
+def _is_idle(tail: int, state: Sequence[bytes | None], now_ms: float) -> bool:
+    """What ring.lua asks, but by this machine's clock: the script has the last word."""
+    cursor, owner, deadline, parked, due, wake = state
+    if parked is not None or (owner is not None and int(deadline or 0) > now_ms):
+        return False
+    return due is not None or (int(cursor or 0) < tail and wake is None)
 
 
 def receipt_args(receipts: Sequence[Receipt]) -> list[Arg]:
