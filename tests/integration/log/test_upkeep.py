@@ -177,6 +177,20 @@ async def test_a_group_that_nobody_reads_as_is_told_of_and_keeps_its_doorbells(r
     assert await doorbells(redis) <= 1000
 
 
+async def test_a_pending_doorbell_is_never_trimmed_however_many_came_after_it(opened: Redis) -> None:
+    """XAUTOCLAIM would drop it without a word, and its call with it."""
+    for number in range(500):
+        await RedisEventLog(opened).append(speaking(CALL, f"u{number}"))
+    taken: Any = await opened.xreadgroup("g", "slow", {BELL: ">"})
+    first, *others = [entry for entry, _ in taken[BELL.encode()][0]]
+    await opened.xack(BELL, "g", *others)
+    await Trimmer(opened, group="g", clock=SystemClock()).trim()
+    assert await doorbells(opened) == 501
+    await opened.xack(BELL, "g", first)
+    await Trimmer(opened, group="g", clock=SystemClock()).trim()
+    assert await doorbells(opened) < 501
+
+
 async def test_a_call_that_was_rung_for_is_handled(redis: Redis) -> None:
     await RedisEventLog(redis).append(started(CALL))
     await redis.xtrim(BELL, maxlen=0, approximate=False)
