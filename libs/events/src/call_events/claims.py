@@ -43,6 +43,8 @@ class Claim:
     attempts: int
     #: The last holder neither committed nor let go: its lease ran out.
     taken_over: bool = False
+    #: Run-id of the server that granted it.
+    server: str | None = None
 
 
 class FencedError(Exception):
@@ -56,6 +58,8 @@ class Held:
     call: CallId
     token: str
     epoch: int = 0
+    #: Run-id of the server that granted it; another one may not know of it.
+    server: str | None = None
     cursor: int = 0
     attempts: int = 0
     #: Its last holder's lease ran out, and nobody has been asked since.
@@ -120,15 +124,24 @@ class GroupClaims:
     async def claim(self, call: CallId, token: str) -> Claim | Refusal:
         """Take the call, if it has something to do and nobody holds it."""
         at = keys.group_keys(self._group, call)
+        server = self._runner.server
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
             (self._worker, self._lease_ms, self.max_events, self._group, token),
+            server=server,
         )
         if answer[0] <= 0:
             return Refusal(answer[0])
         epoch, cursor, entries, attempts, taken_over = answer
-        return Claim(epoch, cursor, script_entries(entries), attempts, taken_over=bool(taken_over))
+        return Claim(
+            epoch,
+            cursor,
+            script_entries(entries),
+            attempts,
+            taken_over=bool(taken_over),
+            server=server or self._runner.server,
+        )
 
     async def catch_up(
         self, call: CallId, *, first: int, last: int, receipts_from: bytes | None
@@ -161,7 +174,9 @@ class GroupClaims:
         ``seen`` without a wake; else ``None`` and the call is released.
 
         Raises:
-            FencedError: nothing was changed; the call has gone to another worker.
+            FencedError: nothing was changed; the call has gone to another worker, or the answer to an earlier try of
+                the same was lost.
+            ServerChanged: nothing was changed; the server that granted the claim has gone.
         """
         at = keys.group_keys(self._group, held.call)
         tokens = list(held.later)
@@ -175,6 +190,7 @@ class GroupClaims:
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),
+            server=held.server,
         )
         if answer[0] < 0:
             raise FencedError
@@ -202,6 +218,7 @@ class GroupClaims:
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),
+            server=held.server,
         )
         if answer[0] < 0:
             raise FencedError
@@ -212,10 +229,13 @@ class GroupClaims:
         """Prolong the lease; false = the call has gone to another worker."""
         at = keys.group_keys(self._group, held.call)
         args = (held.epoch, self._lease_ms, self._group, self._worker, held.token)
-        return bool(await self._runner.run("renew", (at.state, at.bell), args))
+        return bool(await self._runner.run("renew", (at.state, at.bell), args, server=held.server))
 
     async def release(self, held: Held) -> bool:
-        """Hand the call back unfinished, for the next worker at once; false = it had gone already."""
+        """Hand the call back unfinished, for the next worker at once; false = it had gone already.
+
+        Also to another server than the one that granted it: there it changes nothing unless that one knows the claim.
+        """
         at = keys.group_keys(self._group, held.call)
         args = (held.epoch, self._group, self._worker, held.token)
         return bool(await self._runner.run("release", (at.state, at.bell), args))

@@ -1,6 +1,7 @@
 """One call in hand: claim it, ask the handler, commit, until there is nothing more or the call has gone."""
 
 import asyncio
+import random
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,7 +12,7 @@ from call_events import metrics
 from call_events.claims import Claim, FencedError, GroupClaims, Held
 from call_events.endpoint import EndpointWatch, told_by
 from call_events.entries import Entry
-from call_events.errors import CallEventsError, LogUnavailable
+from call_events.errors import CallEventsError, LogUnavailable, ServerChanged
 from call_events.options import ConsumerOptions
 from call_events.ports import CallView, Clock, Endpoint, Handler, Progress, Receipt
 from call_events.retrying import check, may_pass, pause_s
@@ -22,6 +23,10 @@ from call_events.views import Known, Views
 from call_events.workbench import Workbench
 
 log = structlog.get_logger()
+
+
+#: Between two tries while Redis does not answer.
+_BREATH_S = 0.1
 
 
 class ParkCall(CallEventsError):
@@ -76,10 +81,17 @@ class Drain:
         for held in self._bench.held.values():
             held.let_go()
 
+    def lose_all(self) -> None:
+        """Another server answers now, which may know neither our claims nor what is known of the calls here."""
+        self._views.forget_all()
+        for held in self._bench.held.values():
+            if held.server is not None:
+                held.lose()
+
     async def run(self, held: Held) -> None:
         """Drain one call, and let nothing out that would end the process: the next one would be given the same call.
 
-        Errors of Redis end the call's turn; the token then comes back to us or to another worker. Whatever else goes
+        Errors of Redis end the call's turn, and it is asked for again as soon as Redis answers. Whatever else goes
         wrong around the handler (a receipt that cannot be read or written) parks the call.
         """
         with bound_contextvars(call=held.call, group=self._group):
@@ -95,6 +107,7 @@ class Drain:
                 log.warning("call.fenced", epoch=held.epoch)
             except LogUnavailable as error:
                 log.warning("call.dropped_without_redis", error=str(error))
+                await self._ask_for_again(held)
             except ResponseError as error:  # this call's keys are not what they must be; the others are fine
                 self._views.forget(held.call)
                 log.error("call.scripts_refuse", error=str(error))  # noqa: TRY400 - Redis' text says it all
@@ -104,7 +117,7 @@ class Drain:
         claim = await self._claims.claim(held.call, held.token)
         if not isinstance(claim, Claim):
             return
-        held.epoch, held.cursor, held.attempts = claim.epoch, claim.cursor, claim.attempts
+        held.epoch, held.cursor, held.attempts, held.server = claim.epoch, claim.cursor, claim.attempts, claim.server
         held.keep_until(asked + self._options.working_lease_s)
         self._tally.claimed(held, claim)
         known = await self._views.load(held.call, claim)
@@ -114,10 +127,25 @@ class Drain:
             if held.lost:
                 metrics.LOST_LEASES.labels(self._group).inc()
                 log.warning("call.lease_lost", epoch=held.epoch)
+                await self._ask_for_again(held)
             elif await self._claims.release(held):
                 self._tally.let_go(held, known)
         finally:
             self._views.keep(known)
+
+    async def _ask_for_again(self, held: Held) -> None:
+        """Let go of a call as soon as Redis answers, and take it up again where its log then is.
+
+        Else it would wait for its lease to run out, which nobody renews. If another worker has it, the claim says so.
+        """
+        while not self._stopping.is_set():
+            await asyncio.sleep(_BREATH_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+            try:
+                await self._claims.release(held)
+            except LogUnavailable:
+                continue
+            held.later[held.token] = None
+            return
 
     async def _park_for(self, held: Held, error: Exception) -> None:
         """Asking again would end the same way: the reason is with the call until somebody unparks it."""
@@ -152,22 +180,38 @@ class Drain:
             return await self._failed(held, known, seen, error)
         waits = progress.wake_at is not None
         through = progress.through
-        asked = asyncio.get_running_loop().time()
-        more = await self._claims.commit(
-            held,
-            to=through,
-            seen=seen,
-            wake_at=progress.wake_at,
-            receipts=progress.receipts,
-        )
-        if more is not None:
-            held.keep_until(asked + self._options.working_lease_s)
+        more = await self._commit(held, progress, seen)
         known.committed(held, progress.receipts)
         self._tally.finished(view, through, waits=waits)
         log.info("call.handled", cursor=view.cursor, through=through, seen=seen, waits=waits)
         if more is None and progress.wake_at is not None:
             self._upkeep.wake_at(progress.wake_at)
         return more
+
+    async def _commit(self, held: Held, progress: Progress, seen: int) -> list[Entry] | None:
+        """The answer into the log, which is tried again while the lease lasts: to ask the handler again costs more.
+
+        If an earlier try had been carried out and only its answer was lost, the cursor has moved and the next one is
+        refused; the call is then taken up again. An answer that moves no cursor could be carried out twice, so one
+        with receipts is not tried again.
+        """
+        again = progress.through > held.cursor or not progress.receipts
+        while True:
+            asked = asyncio.get_running_loop().time()
+            try:
+                more = await self._claims.commit(
+                    held, to=progress.through, seen=seen, wake_at=progress.wake_at, receipts=progress.receipts
+                )
+            except ServerChanged:
+                raise
+            except LogUnavailable:
+                if not again or held.is_gone() or self._stopping.is_set():
+                    raise
+                await asyncio.sleep(_BREATH_S)
+                continue
+            if more is not None:
+                held.keep_until(asked + self._options.working_lease_s)
+            return more
 
     async def _put_off(self, held: Held, known: Known, then: datetime) -> list[Entry] | None:
         """The endpoint does not serve: the call waits in the log, and that was no attempt."""

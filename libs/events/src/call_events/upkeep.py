@@ -52,8 +52,9 @@ class Upkeep:
         self._options = options
         self._clock = clock
         self._stopping = stopping
-        self._sweeper = Sweeper(redis, claims, group=group, worker=worker, options=options, clock=clock)
-        self._trimmer = Trimmer(redis, group=group, clock=clock)
+        #: Ring for lost doorbells; drop read ones and set the gauges.
+        self.sweep = Sweeper(redis, claims, group=group, worker=worker, options=options, clock=clock).sweep
+        self.trim = Trimmer(redis, group=group, clock=clock).trim
         self._next_wake: float | None = None
         self._wake_sooner = asyncio.Event()
         #: Per shard, where the next look for abandoned tokens begins: the server looks at some ten per token asked for.
@@ -66,8 +67,8 @@ class Upkeep:
             ("renew", self._every(lease / 3, self.renew)),
             ("reclaim", self._every(lease / 4, self.reclaim)),
             ("wake", self._wake_in_time()),
-            ("sweep", self._every(self._options.sweep_s, self._sweeper.sweep)),
-            ("trim", self._every(self._options.trim_s, self._trimmer.trim)),
+            ("sweep", self._every(self._options.sweep_s, self.sweep)),
+            ("trim", self._every(self._options.trim_s, self.trim)),
         ]
 
     async def renew(self) -> None:

@@ -5,7 +5,7 @@ local t = redis.call('TIME') local now = t[1]*1000 + math.floor(t[2]/1000)
 if #redis.call('XCLAIM', KEYS[3], ARGV[4], ARGV[1], 0, ARGV[5], 'JUSTID') == 0 then return {-3} end
 local g = redis.call('HMGET', KEYS[2], 'cur', 'ow', 'dl', 'tok', 'parked', 'due', 'att')
 if g[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {-2} end
-if g[2] and tonumber(g[3]) > now then
+if g[2] and tonumber(g[3]) > now and not (g[2] == ARGV[1] and g[4] == ARGV[5]) then   -- its own holder may begin anew: the answer was lost
   if g[4] ~= ARGV[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) end   -- never ack the holder's own token
   return {-1} end
 local cur = tonumber(g[1] or '0')
