@@ -15,6 +15,7 @@ they are not.
     cc:{s}:live              ZSET    call -> opened at, seconds
     cc:{s}:gone              ZSET    call -> retired at, seconds: a name that no call may open again
     cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
+    cc:{s}:sweep:<group>     STRING  the worker that looks for lost doorbells; expires with its turn
     cc:{s}:dlq:<group>       STREAM  dead letters {c, n, kind: parked | refused, why}
 """
 
@@ -125,6 +126,11 @@ def gone(tag: str) -> str:
 def wake(tag: str, group: str) -> str:
     """The calls of a shard that wait for a time."""
     return f"cc:{{{tag}}}:wake:{group}"
+
+
+def sweep(tag: str, group: str) -> str:
+    """Whose turn it is to look for a shard's lost doorbells."""
+    return f"cc:{{{tag}}}:sweep:{group}"
 
 
 def dead_letters(tag: str, group: str) -> str:
