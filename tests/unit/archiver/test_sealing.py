@@ -13,7 +13,7 @@ from call_archive.model import LinkedCall, StoredLink
 from call_events.codec import decode
 from call_events.consumer import ParkCall
 from call_events.ids import CallId
-from call_events.ports import AnyEvent, CallView, Receipt
+from call_events.ports import AnyEvent, CallView, Endpoint, Receipt
 from call_events.testing import speaking, started, view
 from support.archives import BY, Site, entries_of
 from unit.archiver.fakes import FakeCalls, FakeGauges, at
@@ -69,7 +69,7 @@ async def test_the_end_must_have_been_in_the_log_for_a_while(tmp_path: Path) -> 
     bench = Bench(tmp_path)
     first = await bench.handler(view(CALL, events(), 0))
     now = bench.site.clock.now()
-    assert (first.through, first.wake_at) == (5, now + SETTLE)
+    assert (first.through, first.wake_at, first.endpoint) == (5, now + SETTLE, Endpoint.NOT_ASKED)
     assert [(one.seq, one.outcome) for one in first.receipts] == [(6, ENDED_SEEN)]
 
     bench.site.clock.advance(29)
@@ -79,6 +79,7 @@ async def test_the_end_must_have_been_in_the_log_for_a_while(tmp_path: Path) -> 
     bench.site.clock.advance(1)
     done = await bench.handler(view(CALL, events(), 5, first.receipts))
     assert (done.through, done.wake_at, [one.outcome for one in done.receipts]) == (6, None, [SEALED])
+    assert done.endpoint is Endpoint.SERVED
 
 
 async def test_a_settled_call_is_sealed_linked_and_let_go(tmp_path: Path) -> None:

@@ -73,7 +73,13 @@ class Archiver:
         )
         options = ConsumerOptions(slots=settings.slots, lease_s=settings.lease_s, stop_budget_s=settings.stop_budget_s)
         self._consumer = Consumer(
-            redis, group=GROUP, worker=instance, handler=self._sealing, options=options, runner=runner
+            redis,
+            group=GROUP,
+            worker=instance,
+            handler=self._sealing,
+            options=options,
+            runner=runner,
+            endpoint="the archive, at ARCHIVE_URL",
         )
 
     async def run(self, stop: asyncio.Event) -> None:
