@@ -8,12 +8,12 @@ they are not.
     cc:{s}:c:<call>          STREAM  the truth: ids 0-1 … 0-N, one field e = CloudEvent JSON
     cc:{s}:d:<call>          HASH    event id -> place; '#closed' -> last place
     cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call
-    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, att: one group's cursor and lease on a call
+    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, over, att: one group's cursor and lease
     cc:{s}:r:<group>:<call>  STREAM  receipts of one group for one call, one field r = JSON
     cc:{s}:bell              STREAM  doorbell {c: call, n: place}; every group reads it
     cc:{s}:live              ZSET    call -> opened at, seconds
     cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
-    cc:{s}:dlq:<group>       STREAM  dead letters {c, n, kind: parked | refused, why}
+    cc:{s}:dlq:<group>       STREAM  dead letters and what people decided about them, see ``dead_letters``
 """
 
 import zlib
@@ -103,6 +103,11 @@ def bell(tag: str) -> str:
 def live(tag: str) -> str:
     """The open calls of a shard."""
     return f"cc:{{{tag}}}:live"
+
+
+def gone(tag: str) -> str:
+    """The calls of a shard that were retired lately."""
+    return f"cc:{{{tag}}}:gone"
 
 
 def wake(tag: str, group: str) -> str:
