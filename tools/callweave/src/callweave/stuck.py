@@ -78,7 +78,7 @@ async def unpark(
     before = await admin.state(await known_group(admin, group), call)
     tail = await admin.tail(call)
     if before.parked is None or not await admin.unpark(group, call, who=who, why=why):
-        raise NotParked(f"group {group} has not parked {call}; `callweave parked` lists what is parked")
+        raise NotParked(f"group {group} has not parked {call}; `callweave dlq list` tells what is parked")
     now = await _settled(admin, group, call, tail, wait_s)
     if now.parked is not None:
         raise ParkedAgain(

@@ -11,7 +11,6 @@ if at ~= tonumber(ARGV[2]) then return {-1, at} end
 if ARGV[3] == 'one' and at > tail then return {-2, tail} end
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[4])
 redis.call('XADD', KEYS[5], '*', 'c', ARGV[1], 'n', at, 'kind', 'discarded', 'why', ARGV[6], 'who', ARGV[5], 'what', ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'ep', 1)   -- as if a worker had had it: whoever remembers the call looks again (views)
 redis.call('HDEL', KEYS[2], 'parked')
 if ARGV[3] == 'rest' then redis.call('HSET', KEYS[2], 'cur', tail, 'over', 1) return {1, tail} end
 redis.call('HSET', KEYS[2], 'cur', at, 'due', 1)

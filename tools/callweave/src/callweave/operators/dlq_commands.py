@@ -105,15 +105,15 @@ def discard(
     event that stands in the way. A refused message: it is marked as seen and counts no more.
     """
     if not why.strip():
-        raise typer.BadParameter("say why: it is all that will be known about it", param_hint="--why")
+        raise letters.BadUse("say why (--why TEXT): it is all that will be known about it")
     who = person(Settings().user)
     if "/" in what:
         if group or one:
-            raise typer.BadParameter("a refused message has its group in its id, and is one already")
+            raise letters.BadUse("a refused message is named by its id alone, without --group and --one")
         print(asyncio.run(ask(lambda redis: letters.discard_message(redis, what, who=who, why=why))))
         return
     if group is None:
-        raise typer.BadParameter("name the group that has parked the call", param_hint="--group")
+        raise letters.BadUse("name the group that has parked the call (--group G); `callweave dlq list` tells it")
     known = call_id(what)
     line = asyncio.run(
         ask(lambda redis: letters.discard_call(redis, group, known, "one" if one else "rest", who=who, why=why))

@@ -25,6 +25,10 @@ class NotRefused(OurMistake):
     """Only a refused message can be marked as seen."""
 
 
+class BadUse(OurMistake):
+    """The command was given what does not go together."""
+
+
 class SeenBefore(CallEventsError):
     """Somebody has looked after this message already."""
 
