@@ -1,4 +1,4 @@
-"""``callweave``: the command line of operators and auditors. It reads the log; only ``unpark`` changes anything."""
+"""``callweave``: the command line of operators and auditors. It reads; only people's decisions change anything."""
 
 import asyncio
 import sys
@@ -23,15 +23,21 @@ from call_events.timeline import STYLES
 from call_events.timeline import timeline as lines_of
 from callweave import replayed, stuck
 from callweave.log_access import open_redis
+from callweave.operators.dlq_commands import dlq
+from callweave.operators.log_commands import log_app
+from callweave.operators.who import person
 from callweave.settings import Settings
 from callweave.shown import heading, row
 
 HELP = """Read the calls in the event log, and give back to the services what has got stuck.
 
-All commands but unpark only read. The log is the Redis at REDIS_URL, or else the one that ./dev demo left here.
+All commands but dlq requeue (or unpark) and dlq discard only read. The log is the Redis at REDIS_URL, or else the one
+that ./dev demo left here.
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app.add_typer(log_app, name="log")
+app.add_typer(dlq, name="dlq")
 
 TABLE_WIDTH = 200
 
@@ -109,8 +115,8 @@ def parked(
 ) -> None:
     """List what is stuck: calls that a service has put aside, and messages that were refused, with the reason.
 
-    A parked call waits, for that group only, until it is unparked. A refused message is not sent again: the call has
-    gone on without it.
+    The short form of dlq list. A parked call waits, for that group only, until it is given back. A refused message is
+    not sent again: the call has gone on without it.
     """
     letters = asyncio.run(_asked(lambda redis: stuck.put_aside(redis, group, limit=limit)))
     if as_json:
@@ -132,11 +138,12 @@ def unpark(
 ) -> None:
     """Give a parked call back to the group that has put it aside; it goes on where it stopped, and nothing is lost.
 
-    Mend first what the reason names: else the group parks it again.
+    The short form of dlq requeue. Mend first what the reason names: else the group parks it again.
     """
     known = call_id(call)
     console = Console(soft_wrap=True, highlight=False)
-    for line in asyncio.run(_asked(lambda redis: stuck.unpark(redis, group, known, wait_s=wait))):
+    who = person(Settings().user)
+    for line in asyncio.run(_asked(lambda redis: stuck.unpark(redis, group, known, wait_s=wait, who=who))):
         console.print(Text(line))
 
 
