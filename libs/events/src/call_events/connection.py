@@ -12,6 +12,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from call_events import keys
 from call_events.errors import BadSetting, LogUnavailable
+from call_events.servers import introduce
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ RedisUrl = Annotated[str, AfterValidator(_HiddenUrl)]
 def connect(url: str, *, max_connections: int | None = None) -> Redis:
     """A client for ``redis://``, ``rediss://`` or ``unix://``: RESP3, bytes, bounded waits. Connects on first use.
 
+    Each of its connections knows its server (``call_events.servers``).
     It does not retry by itself: who may repeat what, and for how long, is decided where it is known.
 
     Args:
@@ -67,6 +69,7 @@ def connect(url: str, *, max_connections: int | None = None) -> Redis:
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
+            redis_connect_func=introduce,
             driver_info=None,  # else every connect searches the disk for a version to introduce itself with
         )
     except ValueError:

@@ -5,6 +5,9 @@ costs about 15 µs. Nobody waits for a batch to fill: a batch is what has come u
 
 Several batches may be on their way at once, each on its *lane* (a connection), so that the server works on one while
 this process makes the next. Hence **order is the caller's business**: whoever needs B after A awaits A first.
+
+What is sent may be bound to a server (its run-id): another one, which may have forgotten what the caller builds upon,
+is not sent it. Whoever must act when the server changes is told, before anything else goes to the new one.
 """
 
 import asyncio
@@ -12,27 +15,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import structlog
 from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from call_events import scripts
-from call_events.errors import LogUnavailable, OurMistake
+from call_events.errors import LogUnavailable, OurMistake, ServerChanged
+from call_events.outages import passes, translated, unavailable
+from call_events.servers import Meeting, met_on
+
+__all__ = ["ScriptRunner", "passes", "translated", "unavailable"]
+
+log = structlog.get_logger()
 
 Arg = str | bytes | int
 #: So many lanes are opened for anything that comes up: one alone would hold everybody up when it loses a packet.
@@ -47,37 +42,9 @@ class _Item(NamedTuple):
     keys: Sequence[str]
     args: Sequence[Arg]
     packed: bytes
+    #: Run-id of the only server it may go to; absent: whichever is there.
+    server: str | None
     future: "asyncio.Future[Any]"
-
-
-#: Answers of a server that cannot serve now but may soon; some have no class in redis-py, hence the texts below.
-_PASSING_ERRORS = (
-    RedisConnectionError,
-    RedisTimeoutError,
-    BusyLoadingError,
-    ClusterDownError,
-    TryAgainError,
-    ReadOnlyError,
-    OSError,
-)
-_PASSING_TEXTS = (
-    "LOADING",
-    "NOREPLICAS",
-    "MASTERDOWN",
-    "BUSY ",
-    "UNBLOCKED",
-    "MISCONF",
-    "OOM",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-)
-
-
-def passes(error: BaseException) -> bool:
-    """Whether the same command may succeed later, by itself or after somebody has mended Redis."""
-    return isinstance(error, _PASSING_ERRORS) or (
-        isinstance(error, ResponseError) and str(error).startswith(_PASSING_TEXTS)
-    )
 
 
 class ScriptRunner:
@@ -99,12 +66,45 @@ class ScriptRunner:
         self._queue: list[_Item] = []
         self._lanes: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._met: Meeting | None = None
+        self._on_change: list[Callable[[], None]] = []
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> "asyncio.Future[Any]":
+    @property
+    def server(self) -> str | None:
+        """Run-id of the server that was met last; absent until the first answer."""
+        return None if self._met is None else self._met.run_id
+
+    async def meet(self) -> str:
+        """The run-id of the server that answers now.
+
+        Raises:
+            LogUnavailable: none does.
+        """
+        await self.ask(("PING",))
+        assert self._met is not None, "it has answered"
+        return self._met.run_id
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once for each change of the server, as soon as it is noticed: when one is needed next.
+
+        It runs before anything is sent to the new one, must return at once and must not raise.
+        """
+        self._on_change.append(tell)
+
+    def run(
+        self, name: str, keys: Sequence[str], args: Sequence[Arg], *, server: str | None = None
+    ) -> "asyncio.Future[Any]":
         """The script's answer, to be awaited.
+
+        Args:
+            name: of the script.
+            keys: all it touches.
+            args: what it is told.
+            server: run-id of the only server it may run on; if it is answered, it ran there.
 
         Raises:
             OurMistake: at once, for an argument that cannot be sent.
+            ServerChanged: another server is there than ``server``; it was not sent.
             LogUnavailable: the server could not be asked or could not serve; the script may or may not have run.
             redis.exceptions.ResponseError: the script itself is at fault (wrong type, no permission).
         """
@@ -115,7 +115,7 @@ class ScriptRunner:
             raise OurMistake(
                 f"cannot ask Redis to {name}: an argument cannot be sent ({type(error).__name__})"
             ) from None
-        return self._queue_up(_Item(script, keys, args, packed, asyncio.get_running_loop().create_future()))
+        return self._queue_up(_Item(script, keys, args, packed, server, asyncio.get_running_loop().create_future()))
 
     async def ask(self, *commands: Sequence[Arg]) -> list[Any]:
         """The answers of plain commands, which are sent in the same batches. For reading much: no script is needed, and
@@ -126,7 +126,7 @@ class ScriptRunner:
         """
         loop = asyncio.get_running_loop()
         packed = [_command(*command) for command in commands]
-        futures = [self._queue_up(_Item(None, (), (), one, loop.create_future())) for one in packed]
+        futures = [self._queue_up(_Item(None, (), (), one, None, loop.create_future())) for one in packed]
         try:
             await asyncio.wait(futures)
         finally:
@@ -192,6 +192,8 @@ class ScriptRunner:
                 unknown.append(item)
             elif not isinstance(answer, BaseException):
                 future.set_result(answer)
+            elif isinstance(answer, LogUnavailable):
+                future.set_exception(answer)
             elif passes(answer):
                 future.set_exception(unavailable(answer))
             else:
@@ -205,28 +207,60 @@ class ScriptRunner:
         redis-py's own pipeline packs commands in Python, which alone costs twice what all the rest here does; hiredis
         packs them at once. Everything else (TLS, passwords, Sentinel, time-outs) stays the client's.
         """
-        packed = b"".join(
-            [
-                _packed("EVAL", item.script.text, item.keys, item.args) if by_text and item.script else item.packed
-                for item in batch
-            ]
-        )
         pool: Any = self._redis.connection_pool
         connection = await pool.get_connection()
         try:
-            await connection.send_packed_command(packed)
+            server = await self._server_on(connection)
+            going = [item for item in batch if item.server is None or item.server == server]
+            await connection.send_packed_command(
+                b"".join(
+                    [
+                        _packed("EVAL", item.script.text, item.keys, item.args)
+                        if by_text and item.script
+                        else item.packed
+                        for item in going
+                    ]
+                )
+            )
             async with asyncio.timeout(connection.socket_timeout):  # one for all: one each costs more than the reading
-                return [await self._answer(connection) for _ in batch]
+                answers = [await self._answer(connection) for _ in going]
         except BaseException:
             await connection.disconnect(nowait=True)  # answers may still be on their way: nobody else may read them
             raise
         finally:
             await pool.release(connection)
+        if len(going) == len(batch):
+            return answers
+        rest = iter(answers)
+        return [next(rest) if item.server is None or item.server == server else _changed() for item in batch]
+
+    async def _server_on(self, connection: Any) -> str:
+        """The run-id of the server at its other end, who is the one that was met last.
+
+        A connection that was made before and leads elsewhere is a leftover: it is made anew.
+        """
+        while True:
+            meeting = met_on(connection)
+            known = self._met
+            if known is None or meeting.number > known.number:
+                self._met = meeting
+                if known is not None and meeting.run_id != known.run_id:
+                    log.warning("redis.server_changed", then=known.run_id[:8], now=meeting.run_id[:8])
+                    for tell in self._on_change:
+                        tell()
+            elif meeting.run_id != known.run_id:
+                await connection.disconnect()
+                await connection.connect()
+                continue
+            return meeting.run_id
 
     @staticmethod
-    async def _answer(connection: AbstractConnection) -> Any:
+    async def _answer(connection: Any) -> Any:
         try:
             return await connection.read_response(timeout=math.inf)  # the caller has set the bound
+        except ReadOnlyError as error:  # no master any more: the next one shall look where the master is
+            connection.mark_for_reconnect()
+            return error
         except ResponseError as error:
             return error
 
@@ -240,13 +274,5 @@ def _command(*command: Arg) -> bytes:
     return bytes(pack_command(words))
 
 
-def unavailable(error: BaseException) -> LogUnavailable:
-    """The error of the package for an error that passes."""
-    unavailable = LogUnavailable(f"Redis cannot serve now ({type(error).__name__}: {error})")
-    unavailable.__cause__ = error
-    return unavailable
-
-
-def translated(error: RedisError | OSError) -> Exception:
-    """An error of the driver as the error to raise: ours if it passes, else itself."""
-    return unavailable(error) if passes(error) else error
+def _changed() -> ServerChanged:
+    return ServerChanged("another Redis server answers now; what it was meant for has gone")
