@@ -12,8 +12,8 @@ from call_events.terminal import plain_json
 from callweave import stuck
 from callweave.operators import letters
 from callweave.operators.asking import ask, console
-from callweave.operators.who import person
 from callweave.settings import Settings
+from callweave.who import person
 
 HELP = """See what services have put aside, give it back to them, or let them go on without it.
 
