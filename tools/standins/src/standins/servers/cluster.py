@@ -1,0 +1,169 @@
+"""A Redis Cluster on loopback: masters with a third of the slots each and, if wanted, a replica for each."""
+
+import asyncio
+import random
+import socket
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from call_events.embedded import EmbeddedRedis
+from call_events.errors import LogUnavailable
+
+SLOTS = 16384
+#: Between two looks at what is waited for.
+_GLANCE_S = 0.05
+_READY_S = 30.0
+_ATTEMPTS = 5
+
+
+class LoopbackCluster:
+    """``async with LoopbackCluster() as cluster`` gives ``.url`` for REDIS_URL, ``.masters`` and ``.replicas``."""
+
+    def __init__(
+        self,
+        *,
+        masters: int = 3,
+        replicas: int = 0,
+        program: Path | None = None,
+        node_timeout_ms: int = 1000,
+        options: Sequence[str] = (),
+    ) -> None:
+        """``replicas`` counts those of every master; ``options`` go to every node's command line."""
+        self._numbers = (masters, replicas)
+        self._program = program
+        self._options = (
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
+            *("--repl-diskless-sync-delay", "0", *options),
+        )
+        self._stack = AsyncExitStack()
+        self.masters: list[EmbeddedRedis] = []
+        #: The replicas of the first master, then of the second …
+        self.replicas: list[EmbeddedRedis] = []
+
+    @property
+    def url(self) -> str:
+        """For REDIS_URL: every master by name, as an operator would write it."""
+        return "redis+cluster://" + ",".join(address_of(one) for one in self.masters)
+
+    async def start(self) -> None:
+        """Start every node, share the slots out, and wait until all of them know it.
+
+        Raises:
+            LogUnavailable: a node did not start, or the Cluster did not form in time.
+        """
+        masters, replicas = self._numbers
+        scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callweave-cluster-"))
+        nodes = [await self._node(Path(scratch, str(number))) for number in range(masters * (1 + replicas))]
+        self.masters, self.replicas = nodes[:masters], nodes[masters:]
+        for number, node in enumerate(self.masters):
+            first, last = SLOTS * number // masters, SLOTS * (number + 1) // masters - 1
+            await ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            await ask(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
+        for node in nodes[1:]:
+            await ask(node, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        await self._until(self._all_know, len(nodes))
+        for number, node in enumerate(self.replicas):
+            await ask(node, "CLUSTER", "REPLICATE", await self.id_of(self.masters[number // replicas]))
+        await self._until(self._all_is_well, replicas)
+
+    async def stop(self) -> None:
+        """Stop every node. Idempotent."""
+        await self._stack.aclose()
+
+    async def id_of(self, node: EmbeddedRedis) -> str:
+        """The node's name in the Cluster."""
+        return str((await ask(node, "CLUSTER", "MYID")).decode())
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _node(self, directory: Path) -> EmbeddedRedis:
+        for attempt in range(_ATTEMPTS):
+            node = EmbeddedRedis(directory, port=_free_pair(), options=self._options, program=self._program)
+            try:
+                return await self._stack.enter_async_context(node)
+            except LogUnavailable:
+                if attempt == _ATTEMPTS - 1:
+                    raise  # else somebody took the port between our look and the server's bind
+        raise AssertionError("unreachable")
+
+    async def _until(self, is_so: Any, number: int) -> None:
+        give_up = time.monotonic() + _READY_S
+        while not await is_so(number):
+            if time.monotonic() > give_up:
+                raise LogUnavailable(f"the Cluster did not form in {_READY_S:.0f} s")
+            await asyncio.sleep(_GLANCE_S)
+
+    async def _all_know(self, nodes: int) -> bool:
+        told = [(await ask(node, "CLUSTER", "INFO")).decode() for node in (*self.masters, *self.replicas)]
+        return all(f"cluster_known_nodes:{nodes}\r" in one for one in told) and all(
+            "cluster_state:ok" in one for one in told[: len(self.masters)]
+        )
+
+    async def _all_is_well(self, replicas: int) -> bool:
+        for node in (*self.masters, *self.replicas):
+            shards = [shard for shard in await ask(node, "CLUSTER", "SLOTS") if len(shard) == 3 + replicas]
+            if len(shards) < len(self.masters) or b"cluster_state:ok" not in await ask(node, "CLUSTER", "INFO"):
+                return False
+        links = [await ask(node, "INFO", "replication") for node in self.replicas]
+        return all(b"master_link_status:up" in link for link in links)
+
+
+def address_of(node: EmbeddedRedis) -> str:
+    """Host and port."""
+    return f"127.0.0.1:{node.port}"
+
+
+async def ask(node: EmbeddedRedis, *command: str | int, patience_s: float = 5.0) -> Any:
+    """One command to this very node, with the answer as it comes (text as bytes).
+
+    Raises:
+        redis.exceptions.RedisError, OSError: as it happens.
+    """
+    async with Redis(
+        host="127.0.0.1", port=node.port, protocol=2, socket_timeout=patience_s, retry=Retry(NoBackoff(), 0)
+    ) as client:
+        client.response_callbacks.clear()
+        run: Any = client.execute_command
+        return await run(*command)
+
+
+async def answers(node: EmbeddedRedis, *command: str | int) -> Any:
+    """Like :func:`ask`; None while the node is away."""
+    try:
+        return await ask(node, *command)
+    except (RedisError, OSError):
+        return None
+
+
+def _free_pair() -> int:
+    """A port whose bus port, 10,000 higher, is free as well; below what the system gives to others."""
+    while True:
+        port = random.randint(12_000, 22_000)
+        with socket.socket() as data, socket.socket() as bus:
+            try:
+                data.bind(("127.0.0.1", port))
+                bus.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+        return port
