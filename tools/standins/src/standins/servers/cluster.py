@@ -1,28 +1,19 @@
 """A Redis Cluster on loopback: masters with a third of the slots each and, if wanted, a replica for each."""
 
-import asyncio
 import random
 import socket
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from typing import Self
 
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
+from standins.servers.asking import ask, until
 
 SLOTS = 16384
-#: Between two looks at what is waited for.
-_GLANCE_S = 0.05
-_READY_S = 30.0
 _ATTEMPTS = 5
 
 
@@ -53,7 +44,7 @@ class LoopbackCluster:
     @property
     def url(self) -> str:
         """For REDIS_URL: every master by name, as an operator would write it."""
-        return "redis+cluster://" + ",".join(address_of(one) for one in self.masters)
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.masters)
 
     async def start(self) -> None:
         """Start every node, share the slots out, and wait until all of them know it.
@@ -67,14 +58,14 @@ class LoopbackCluster:
         self.masters, self.replicas = nodes[:masters], nodes[masters:]
         for number, node in enumerate(self.masters):
             first, last = SLOTS * number // masters, SLOTS * (number + 1) // masters - 1
-            await ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            await ask(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
+            await ask(node.port, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            await ask(node.port, "CLUSTER", "ADDSLOTSRANGE", first, last)
         for node in nodes[1:]:
-            await ask(node, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        await self._until(self._all_know, len(nodes))
+            await ask(node.port, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        await until(self._all_know, "the Cluster did not form")
         for number, node in enumerate(self.replicas):
-            await ask(node, "CLUSTER", "REPLICATE", await self.id_of(self.masters[number // replicas]))
-        await self._until(self._all_is_well, replicas)
+            await ask(node.port, "CLUSTER", "REPLICATE", await self.id_of(self.masters[number // replicas]))
+        await until(self._all_is_well, "the replicas of the Cluster did not catch up")
 
     async def stop(self) -> None:
         """Stop every node. Idempotent."""
@@ -82,7 +73,7 @@ class LoopbackCluster:
 
     async def id_of(self, node: EmbeddedRedis) -> str:
         """The node's name in the Cluster."""
-        return str((await ask(node, "CLUSTER", "MYID")).decode())
+        return str((await ask(node.port, "CLUSTER", "MYID")).decode())
 
     async def __aenter__(self) -> Self:
         try:
@@ -107,53 +98,19 @@ class LoopbackCluster:
                     raise  # else somebody took the port between our look and the server's bind
         raise AssertionError("unreachable")
 
-    async def _until(self, is_so: Any, number: int) -> None:
-        give_up = time.monotonic() + _READY_S
-        while not await is_so(number):
-            if time.monotonic() > give_up:
-                raise LogUnavailable(f"the Cluster did not form in {_READY_S:.0f} s")
-            await asyncio.sleep(_GLANCE_S)
-
-    async def _all_know(self, nodes: int) -> bool:
-        told = [(await ask(node, "CLUSTER", "INFO")).decode() for node in (*self.masters, *self.replicas)]
-        return all(f"cluster_known_nodes:{nodes}\r" in one for one in told) and all(
+    async def _all_know(self) -> bool:
+        told = [(await ask(node.port, "CLUSTER", "INFO")).decode() for node in (*self.masters, *self.replicas)]
+        return all(f"cluster_known_nodes:{len(told)}\r" in one for one in told) and all(
             "cluster_state:ok" in one for one in told[: len(self.masters)]
         )
 
-    async def _all_is_well(self, replicas: int) -> bool:
+    async def _all_is_well(self) -> bool:
         for node in (*self.masters, *self.replicas):
-            shards = [shard for shard in await ask(node, "CLUSTER", "SLOTS") if len(shard) == 3 + replicas]
-            if len(shards) < len(self.masters) or b"cluster_state:ok" not in await ask(node, "CLUSTER", "INFO"):
+            shards = [shard for shard in await ask(node.port, "CLUSTER", "SLOTS") if len(shard) == 3 + self._numbers[1]]
+            if len(shards) < len(self.masters) or b"cluster_state:ok" not in await ask(node.port, "CLUSTER", "INFO"):
                 return False
-        links = [await ask(node, "INFO", "replication") for node in self.replicas]
+        links = [await ask(node.port, "INFO", "replication") for node in self.replicas]
         return all(b"master_link_status:up" in link for link in links)
-
-
-def address_of(node: EmbeddedRedis) -> str:
-    """Host and port."""
-    return f"127.0.0.1:{node.port}"
-
-
-async def ask(node: EmbeddedRedis, *command: str | int, patience_s: float = 5.0) -> Any:
-    """One command to this very node, with the answer as it comes (text as bytes).
-
-    Raises:
-        redis.exceptions.RedisError, OSError: as it happens.
-    """
-    async with Redis(
-        host="127.0.0.1", port=node.port, protocol=2, socket_timeout=patience_s, retry=Retry(NoBackoff(), 0)
-    ) as client:
-        client.response_callbacks.clear()
-        run: Any = client.execute_command
-        return await run(*command)
-
-
-async def answers(node: EmbeddedRedis, *command: str | int) -> Any:
-    """Like :func:`ask`; None while the node is away."""
-    try:
-        return await ask(node, *command)
-    except (RedisError, OSError):
-        return None
 
 
 def _free_pair() -> int:
