@@ -13,7 +13,7 @@ commands for them fail, and every failure lets the next command ask for the tabl
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -41,7 +41,7 @@ REDIRECTS = 5
 #: The table is asked for no sooner than this after the last time, however many commands fail meanwhile.
 _TABLE_S = 0.05
 #: Errors after which another master may have the slot.
-_DOUBTFUL = (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError)
+DOUBTFUL = (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError)
 #: Commands that name no key: any master answers them, or all are told.
 _ANYWHERE = ("TIME", "INFO", "PING", "CONFIG GET")
 _EVERYWHERE = ("FLUSHDB", "FLUSHALL", "DBSIZE", "SCRIPT FLUSH", "CONFIG SET")
@@ -103,6 +103,10 @@ class Masters:
         """This master could not be asked: another one may have its slots by now."""
         self._in_doubt = True
         self._last = next((host for host, one in self._clients.items() if one is client), self._last)
+
+    def clients(self) -> Collection[Redis]:
+        """The clients of all nodes that are known now."""
+        return self._clients.values()
 
     def at(self, error: AskError) -> Redis:
         """The client of the node that an ASK names."""
@@ -200,7 +204,7 @@ class ClusterClient(Redis):
                     pipe.execute_command("ASKING")
                     pipe.execute_command(*args, **options)
                     return (await pipe.execute())[1]
-            except _DOUBTFUL:
+            except DOUBTFUL:
                 self.masters.doubt(client)
                 raise
         raise TryAgainError(f"TRYAGAIN slot {slot} moves faster than a command can follow")
@@ -251,7 +255,7 @@ class ClusterPipeline(Pipeline):
                     args, options = commands[number]
                     pipe.execute_command(*args, **options)
                 found = await pipe.execute(raise_on_error=False)
-        except _DOUBTFUL as error:
+        except DOUBTFUL as error:
             self._client.masters.doubt(master)
             found = [error] * len(numbers)
         for number, answer in zip(numbers, found, strict=True):

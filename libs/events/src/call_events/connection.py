@@ -14,6 +14,7 @@ from call_events import addresses, keys
 from call_events.addresses import Host, RedisAddress, RedisUrl, shown
 from call_events.cluster import ClusterClient, Masters, NoCluster
 from call_events.errors import BadSetting, LogUnavailable
+from call_events.servers import introduce
 
 __all__ = ["RedisUrl", "check_server", "connect", "shown"]
 
@@ -31,6 +32,7 @@ _SECTIONS = ("server", "memory", "cluster", "persistence")
 def connect(url: str, *, max_connections: int | None = None) -> Redis:
     """A client for what ``call_events.addresses`` names: RESP3, bytes, bounded waits. Connects on first use.
 
+    Each of its connections knows its server (``call_events.servers``).
     It does not retry by itself: who may repeat what, and for how long, is decided where it is known.
 
     Args:
@@ -62,6 +64,7 @@ def _common() -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": introduce,
         "driver_info": None,  # else every connect searches the disk for a version to introduce itself with
     }
 
@@ -83,7 +86,7 @@ class _SentinelClient(Redis):
         options = {**_common(), **address.options(), "max_connections": max_connections}
         secure = options.pop("connection_class", None) is SSLConnection
         tls = {name: value for name, value in options.items() if name.startswith("ssl")} | {"ssl": secure}
-        told = {**_common(), **tls, **dict(address.sentinel)}
+        told = {**_common(), "redis_connect_func": None, **tls, **dict(address.sentinel)}
         self._sentinels = Sentinel(address.hosts, sentinel_kwargs=told)  # type: ignore[no-untyped-call]
         pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
             address.master, self._sentinels, ssl=secure, **options
