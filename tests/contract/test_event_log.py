@@ -13,6 +13,7 @@ from call_events.ports import AnyEvent, Appended, EventLog
 from call_events.redis_log import RedisEventLog, connect
 from call_events.registry import UnknownData
 from call_events.testing import InMemoryEventLog, ended, event, said, speaking, started
+from support.backends import BACKENDS, Backends
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -23,12 +24,14 @@ class Log(EventLog, Protocol):
     async def calls(self, limit: int = 100) -> list[CallId]: ...
 
 
-@pytest_asyncio.fixture(params=["memory", "redis"])
-async def log(request: pytest.FixtureRequest, redis_server: str) -> AsyncIterator[EventLog]:
+@pytest_asyncio.fixture(params=["memory", "redis", *BACKENDS])
+async def log(request: pytest.FixtureRequest, redis_server: str, backends: Backends) -> AsyncIterator[EventLog]:
+    """In memory, on what REDIS_URL names, on every kind of server."""
     if request.param == "memory":
         yield InMemoryEventLog()
         return
-    async with connect(redis_server) as redis:
+    url = redis_server if request.param == "redis" else await asyncio.to_thread(backends.url, request.param)
+    async with connect(url) as redis:
         yield RedisEventLog(redis)
         await redis.flushdb()
 

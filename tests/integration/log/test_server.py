@@ -143,7 +143,9 @@ def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatc
 
 async def test_a_node_of_a_cluster_is_refused_in_one_line_before_anything_is_written() -> None:
     async with EmbeddedRedis(options=("--cluster-enabled", "yes")) as server, connect(server.url) as redis:
-        with pytest.raises(BadSetting, match=r"^REDIS_URL \(redis://.*node of a Redis Cluster.*redis\+cluster://") as refused:
+        with pytest.raises(
+            BadSetting, match=r"^REDIS_URL \(redis://.*node of a Redis Cluster.*redis\+cluster://"
+        ) as refused:
             await check_server(redis, url=server.url)
         assert "\n" not in str(refused.value)
 

@@ -60,20 +60,22 @@ class ClusterLanes:
 
     def failed(self, master: Redis, item: Item, error: BaseException) -> None:
         """A command was not done: it goes on to another node, or whoever waits for it is told."""
-        if isinstance(error, MovedError | AskError):
-            if item.hops >= REDIRECTS:
-                item.future.set_exception(unavailable(error))
-                return
-            item = item._replace(hops=item.hops + 1)
-            if isinstance(error, AskError):
-                self._to(self._masters.at(error)).queue_up(_asking(item))
-                return
-            self._masters.moved(error)
-            self.queue_up(item)
+        if isinstance(error, AskError):
+            if isinstance(error, MovedError):  # in redis-py a kind of the other
+                self._masters.moved(error)
+            self._go_on(item, error)
             return
         if isinstance(error, DOUBTFUL):
             self._masters.doubt(master)
         fail(item, error)
+
+    def _go_on(self, item: Item, error: AskError) -> None:
+        if item.hops >= REDIRECTS:
+            item.future.set_exception(unavailable(error))
+        elif isinstance(error, MovedError):
+            self.queue_up(item._replace(hops=item.hops + 1))
+        else:
+            self._to(self._masters.at(error)).queue_up(_asking(item._replace(hops=item.hops + 1)))
 
     def meets(self, server: str, batch: Sequence[Item]) -> None:
         """These go to this server: have their slots been another's?"""

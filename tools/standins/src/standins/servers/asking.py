@@ -39,6 +39,31 @@ async def answers(port: int, *command: str | int) -> Any:
         return None
 
 
+async def follows(replica: int, master: int) -> bool:
+    """Whether the one has the other for its master and a good link to it."""
+    told = await answers(replica, "INFO", "replication") or b""
+    return b"master_port:%d\r" % master in told and b"master_link_status:up" in told
+
+
+async def caught_up(replica: int, master: int) -> None:
+    """Wait until the replica on this port has all that the master has now.
+
+    Raises:
+        LogUnavailable: it did not get it in time.
+    """
+    want = await _offset(master, b"master_repl_offset")
+
+    async def has_it() -> bool:
+        return await _offset(replica, b"slave_repl_offset") >= want
+
+    await until(has_it, "the replica did not catch up")
+
+
+async def _offset(port: int, name: bytes) -> int:
+    lines: list[bytes] = (await ask(port, "INFO", "replication")).splitlines()
+    return next(int(value) for key, _, value in (line.partition(b":") for line in lines) if key == name)
+
+
 async def until(is_so: Callable[[], Awaitable[bool]], otherwise: str, *, within_s: float = _READY_S) -> None:
     """Wait for it.
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
-from standins.servers.asking import ask, until
+from standins.servers.asking import answers, ask, until
 
 SLOTS = 16384
 _ATTEMPTS = 5
@@ -74,6 +74,33 @@ class LoopbackCluster:
     async def id_of(self, node: EmbeddedRedis) -> str:
         """The node's name in the Cluster."""
         return str((await ask(node.port, "CLUSTER", "MYID")).decode())
+
+    async def owner(self, slot: int) -> EmbeddedRedis:
+        """Which master has the slot, by what most of them say."""
+        told: list[int] = []
+        for node in (*self.masters, *self.replicas):
+            for first, last, master, *_ in await answers(node.port, "CLUSTER", "SLOTS") or ():
+                if first <= slot <= last:
+                    told.append(int(master[1]))
+        port = max(told, key=told.count)
+        return next(node for node in (*self.masters, *self.replicas) if node.port == port)
+
+    async def move_slot(self, slot: int, to: EmbeddedRedis, *, keys_at_once: int = 10) -> None:
+        """Move it key by key while everybody goes on, as ``redis-cli --cluster reshard`` does.
+
+        Raises:
+            redis.exceptions.RedisError: a node refuses.
+        """
+        source = await self.owner(slot)
+        source_id, target_id = await self.id_of(source), await self.id_of(to)
+        await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while found := await ask(source.port, "CLUSTER", "GETKEYSINSLOT", slot, keys_at_once):
+            await ask(
+                source.port, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *(one.decode() for one in found)
+            )
+        for node in (to, source, *(one for one in self.masters if one not in {to, source})):
+            await ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
 
     async def __aenter__(self) -> Self:
         try:

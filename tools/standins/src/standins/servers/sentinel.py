@@ -107,7 +107,7 @@ class WatchedRedis:
                 master=MASTER,
                 watched=self.servers[0].port,
                 down_after=self._down_after_ms,
-                failover=self._down_after_ms * 10,
+                failover=self._down_after_ms * 2,
             ),
             encoding="utf-8",
         )
