@@ -17,7 +17,7 @@ from call_events.embedded import EmbeddedRedis
 from support.backends import BACKENDS, Backends
 
 #: Names a developer's shell may hold and a test must not see.
-_OURS = ("CALLWEAVE_", "VOICE_WORKER_", "CCM_BRIDGE_", "TRANSFER_ORCHESTRATOR_")
+_OURS = ("CALLWEAVE_", "VOICE_WORKER_", "CCM_BRIDGE_", "TRANSFER_ORCHESTRATOR_", "ARCHIVER_", "ARCHIVE_")
 _SHARED = (
     "REDIS_URL",
     "LIVEKIT_URL",

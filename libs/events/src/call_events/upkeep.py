@@ -1,4 +1,4 @@
-"""What a consumer does besides handling: renew, reclaim, wake, sweep, trim, count."""
+"""What a consumer does besides handling: renew, reclaim, wake, sweep (``sweeper``), trim and count (``trimmer``)."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from call_events import keys, metrics
+from call_events import keys
 from call_events.claims import GroupClaims, Held
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
@@ -18,6 +18,8 @@ from call_events.options import ConsumerOptions
 from call_events.ports import Clock
 from call_events.reader import create_groups, has_no_group
 from call_events.runner import passes
+from call_events.sweeper import Sweeper
+from call_events.trimmer import Trimmer
 from call_events.workbench import Workbench, is_told_to_end
 
 log = structlog.get_logger()
@@ -50,6 +52,9 @@ class Upkeep:
         self._options = options
         self._clock = clock
         self._stopping = stopping
+        #: Ring for lost doorbells; drop read ones and set the gauges.
+        self.sweep = Sweeper(redis, claims, group=group, worker=worker, options=options, clock=clock).sweep
+        self.trim = Trimmer(redis, group=group, clock=clock).trim
         self._next_wake: float | None = None
         self._wake_sooner = asyncio.Event()
         #: Per shard, where the next look for abandoned tokens begins: the server looks at some ten per token asked for.
@@ -115,42 +120,6 @@ class Upkeep:
         if self._next_wake is None or due < self._next_wake:
             self._next_wake = due
             self._wake_sooner.set()
-
-    async def sweep(self) -> None:
-        """Ring for calls that have something to do and no doorbell that tells."""
-        for tag in random.sample(keys.TAGS, len(keys.TAGS)):
-            start = 0
-            while True:
-                page: Any = await self._redis.zrange(keys.live(tag), start, start + _PAGE - 1)
-                if not page:
-                    break
-                start += len(page)
-                async with asyncio.TaskGroup() as tasks:
-                    rings = [tasks.create_task(self._claims.ring(CallId(call.decode()))) for call in page]
-                if rung := sum(ring.result() for ring in rings):
-                    metrics.SWEPT.labels(self._group).inc(rung)
-                    log.warning("consumer.swept", group=self._group, calls=rung)
-
-    async def trim(self) -> None:
-        """Drop doorbells that every group has finished with, and set the gauges of this group."""
-        oldest_ms: float | None = None
-        for tag in keys.TAGS:
-            bell = keys.bell(tag)
-            keep_from: tuple[int, int] | None = None
-            for group in await self._redis.xinfo_groups(bell):
-                name, pending = group["name"].decode(), group["pending"]
-                first = (await self._redis.xpending(bell, name))["min"] if pending else None
-                needed = _id(first or group["last-delivered-id"])
-                keep_from = needed if keep_from is None else min(keep_from, needed)
-                if name == self._group:
-                    metrics.INFLIGHT.labels(self._group, tag).set(pending)
-                    metrics.UNDELIVERED.labels(self._group, tag).set(group.get("lag") or 0)
-                    if first:
-                        oldest_ms = min(oldest_ms or needed[0], needed[0])
-            if keep_from and keep_from > (0, 0):
-                await self._redis.xtrim(bell, minid=f"{keep_from[0]}-{keep_from[1]}", approximate=True)
-        age = 0.0 if oldest_ms is None else max(0.0, self._clock.now().timestamp() - oldest_ms / 1000)
-        metrics.OLDEST_SECONDS.labels(self._group).set(age)
 
     async def hand_back(self) -> None:
         """At the end: whatever is pending under our name goes to the others at once."""
@@ -226,8 +195,3 @@ def _leaves(errors: BaseExceptionGroup[Any]) -> list[BaseException]:
     return [
         leaf for one in errors.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
     ]
-
-
-def _id(raw: bytes) -> tuple[int, int]:
-    milliseconds, _, count = raw.decode().partition("-")
-    return int(milliseconds), int(count)
