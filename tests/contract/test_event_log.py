@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pytest
 import pytest_asyncio
+from blockbuster import BlockBuster
 
 from call_events.catalogue import CallEnded, EndedBy
 from call_events.codec import MAX_EVENT_BYTES
@@ -16,8 +17,6 @@ from call_events.redis_log import RedisEventLog, connect
 from call_events.registry import UnknownData
 from call_events.testing import InMemoryEventLog, ended, event, said, speaking, started
 from support.backends import BACKENDS, Backends
-
-pytestmark = pytest.mark.usefixtures("no_blocking")
 
 CALL = CallId("call-1")
 
@@ -40,6 +39,11 @@ async def log(request: pytest.FixtureRequest, redis_server: str, backends: Backe
 
 def by(worker: str, one: AnyEvent) -> AnyEvent:
     return one.model_copy(update={"producer": worker})
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks(log: EventLog, no_blocking: BlockBuster) -> None:
+    """From when the server is there: to start one takes a disk."""
 
 
 def numbered(*events: AnyEvent) -> list[AnyEvent]:

@@ -1,4 +1,4 @@
-"""Every kind of server the log is promised on, each started once by whichever test process first needs it."""
+"""Every kind of server the log is promised on; each test process starts those it needs, once."""
 
 import asyncio
 import os
@@ -28,10 +28,8 @@ _KINDS: dict[str, Callable[[], Any]] = {
     "sentinel-redis-8.2": lambda: WatchedRedis(program=server("redis-8.2")),
 }
 
-#: For ``parametrize`` and ``params``: all tests of one backend run in one process, so that it is started once.
-BACKENDS = [
-    pytest.param(name, marks=[pytest.mark.backends, pytest.mark.xdist_group(f"backend-{name}")]) for name in _KINDS
-]
+#: For ``parametrize`` and ``params``.
+BACKENDS = [pytest.param(name, marks=pytest.mark.backends) for name in _KINDS]
 
 
 class Backends:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from call_events import keys
@@ -13,8 +12,6 @@ from standins.servers.asking import ask, caught_up, follows
 from standins.servers.cluster import LoopbackCluster
 from support.traffic import traffic
 from support.waiting import wait_until
-
-pytestmark = pytest.mark.xdist_group("cluster")
 
 TAG = keys.TAGS[0]
 SLOT = slot_of_key(keys.bell(TAG))

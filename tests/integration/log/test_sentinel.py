@@ -10,8 +10,6 @@ from standins.servers.sentinel import WatchedRedis
 from support.traffic import traffic
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("sentinel")
-
 CALLS = [CallId(f"call-{n}") for n in range(16)]
 
 

@@ -50,16 +50,13 @@ class ScriptRunner:
         """Run-id of the server that was last asked about this key; absent until the first answer."""
         return self._lanes.server(key)
 
-    async def meet(self, key: str) -> str:
-        """The run-id of the server that answers now about this key.
+    async def meet(self, *keys: str) -> None:
+        """Ask about these keys, so that the servers which have them now are known.
 
         Raises:
-            LogUnavailable: none does.
+            LogUnavailable: one of them does not answer.
         """
-        await self.ask(("EXISTS", key))
-        server = self.server_of(key)
-        assert server is not None, "it has answered"
-        return server
+        await self.ask(*(("EXISTS", key) for key in keys))
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` once for each change of the server, as soon as it is noticed: when one is needed next.
