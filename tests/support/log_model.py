@@ -30,6 +30,9 @@ TAG = keys.TAGS[0]
 #: Three calls of one shard, so that they share a doorbell stream and a wake set.
 CALLS = [call for call in (CallId(f"call-{n}") for n in range(200)) if keys.tag_of(call) == TAG][:3]
 
+#: Where the scripts read the time: in the shard's slot, since a script on a Cluster may read nowhere else.
+CLOCK = f"cc:{{{TAG}}}:clock"
+
 #: What a worker keeps of calls: nothing, the bytes of a few events, what was worked out from a few, all.
 MEMORY_BYTES = (0, 5_000, 12_000, 10**7)
 
@@ -43,7 +46,7 @@ def loader(mutate: Mutate | None = None) -> Callable[[str], scripts.Script]:
         text = scripts.load(name).text
         if mutate is not None:
             text = mutate(name, text)
-        return scripts.make(name, text.replace("redis.call('TIME')", "redis.call('HMGET', 'test:clock', 's', 'us')"))
+        return scripts.make(name, text.replace("redis.call('TIME')", f"redis.call('HMGET', '{CLOCK}', 's', 'us')"))
 
     return load
 
@@ -456,7 +459,7 @@ class Schedule:
         del worker.seen[call]
 
     async def set_clock(self) -> None:
-        await self.redis.hset("test:clock", mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
+        await self.redis.hset(CLOCK, mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
 
 
 def _id(raw: bytes) -> tuple[int, int]:

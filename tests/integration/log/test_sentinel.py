@@ -1,0 +1,39 @@
+"""A master under Sentinels that dies while calls go on."""
+
+import pytest
+
+from call_events.connection import check_server, connect
+from call_events.errors import LogUnavailable
+from call_events.ids import CallId
+from standins.servers.asking import caught_up, follows
+from standins.servers.sentinel import WatchedRedis
+from support.traffic import traffic
+from support.waiting import wait_until
+
+CALLS = [CallId(f"call-{n}") for n in range(16)]
+
+
+async def test_after_a_master_s_death_everything_goes_on_with_the_replica_and_back_again() -> None:
+    async with WatchedRedis() as watched:
+        first, second = watched.servers
+        async with traffic(watched.url, CALLS) as flow:
+            async with flow.held():
+                await caught_up(second.port, first.port)
+                await first.kill()
+            await flow.grows()
+            assert await watched.master() is second
+            await first.start()
+            await wait_until(lambda: follows(first.port, second.port), within_s=20, what="the old master follows")
+            async with flow.held():
+                await caught_up(first.port, second.port)
+                await second.kill()
+            await flow.grows()
+            assert await watched.master() is first
+
+
+async def test_a_name_no_sentinel_knows_is_told_with_what_to_look_at() -> None:
+    async with WatchedRedis() as watched:
+        url = watched.url.replace("/callweave", "/nobody")
+        async with connect(url) as redis:
+            with pytest.raises(LogUnavailable, match=r"^REDIS_URL \(redis\+sentinel://.*/nobody.*a Sentinel run there"):
+                await check_server(redis, url=url)
