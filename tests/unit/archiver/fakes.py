@@ -41,6 +41,11 @@ class FakeCalls:
             raise LogUnavailable("Redis cannot serve now")
         return self.going[call]
 
+    async def waits_for(self, call: CallId) -> Sequence[str]:
+        """See ``ports.Leaving``."""
+        self.asked.append(call)
+        return ["ccm"]
+
     async def remaining(self) -> Sequence[CallId]:
         """See ``ports.Leaving``."""
         return list(self.going)

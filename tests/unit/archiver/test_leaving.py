@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from archiver.handlers.leaving import Departures
 from archiver.ports import Going
@@ -48,7 +49,9 @@ async def test_what_does_not_go_is_left_to_the_sweep_which_counts_what_stays() -
     for _ in range(9):
         await departures.follow_up()
 
-    await departures.sweep()
+    with capture_logs() as lines:
+        await departures.sweep()
 
     assert gauges.told == ["let go"]
     assert gauges.left == (1, 1, 3600.0)
+    assert [line["groups"] for line in lines if line["event"] == "archive.call_stays_in_redis"] == [["ccm"]]

@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from archiver.domain.ripeness import GroupProgress
-from archiver.handlers.sealing import ENDED_SEEN, SEALED, Sealing
+from archiver.handlers.sealing import Sealing
+from archiver.ports import ENDED_SEEN, SEALED
 from call_archive.errors import StoreUnavailable
 from call_archive.model import LinkedCall, StoredLink
 from call_events.codec import decode

@@ -77,7 +77,7 @@ class Departures:
         Raises:
             LogUnavailable: Redis could not be asked.
         """
-        now, open_calls, ended, oldest_s = self._clock.now(), 0, 0, 0.0
+        open_calls, ended, oldest_s = 0, 0, 0.0
         for call in await self._leaving.remaining():
             match await self._leaving.let_go(call):
                 case Going.GONE:
@@ -87,14 +87,18 @@ class Departures:
                     open_calls += 1
                 case Going.WAITS:
                     ended += 1
-                    last_at = await self._leaving.last_at(call)
-                    age_s = 0.0 if last_at is None else (now - last_at).total_seconds()
-                    oldest_s = max(oldest_s, age_s)
-                    if age_s > _PATIENCE_S:
-                        log.warning(
-                            "archive.call_stays_in_redis",
-                            call=call,
-                            age_s=round(age_s),
-                            mend="some group has not finished with it: callweave parked, callweave log status",
-                        )
+                    oldest_s = max(oldest_s, await self._waiting_s(call))
         self._gauges.remaining(open_calls=open_calls, ended=ended, oldest_ended_s=oldest_s)
+
+    async def _waiting_s(self, call: CallId) -> float:
+        last_at = await self._leaving.last_at(call)
+        age_s = 0.0 if last_at is None else (self._clock.now() - last_at).total_seconds()
+        if age_s > _PATIENCE_S:
+            log.warning(
+                "archive.call_stays_in_redis",
+                call=call,
+                age_s=round(age_s),
+                groups=await self._leaving.waits_for(call) or "none: it was passed over, and is not sealed",
+                mend="callweave parked tells why a group has put it aside; a group that is not used any more must go",
+            )
+        return age_s

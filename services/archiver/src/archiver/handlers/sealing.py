@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from archiver.domain.ripeness import NotYet, Wait, not_yet
-from archiver.ports import FinishedCalls, Gauges, Linker
+from archiver.ports import ENDED_SEEN, SEALED, FinishedCalls, Gauges, Linker
 from call_archive.archive import Archive
 from call_archive.errors import ArchiveError, SealRefused
 from call_archive.model import SealedCall, StoredLink
@@ -29,8 +29,6 @@ from call_events.registry import CLOSING_TYPE
 
 log = structlog.get_logger()
 
-#: Receipts of this group: the end was seen; the call is sealed and linked.
-ENDED_SEEN, SEALED = "ended_seen", "sealed"
 #: Other groups may take so long before anybody is told, in seconds.
 _PATIENCE_S = 60.0
 
