@@ -54,4 +54,6 @@ async def test_what_does_not_go_is_left_to_the_sweep_which_counts_what_stays() -
 
     assert gauges.told == ["let go"]
     assert gauges.left == (1, 1, 3600.0)
-    assert [line["groups"] for line in lines if line["event"] == "archive.call_stays_in_redis"] == [["ccm"]]
+    (line,) = [line for line in lines if line["event"] == "archive.calls_stay_in_redis"]
+    assert (line["calls"], line["oldest"], line["groups"]) == (1, ONE, ["ccm"])
+    assert "ARCHIVER_GROUPS" in line["mend"]

@@ -124,12 +124,9 @@ class Sealing:
                 mend="the call stays in Redis until then: callweave parked tells why, callweave unpark gives it back",
             )
         elif wait.wait is Wait.GROUP and age_s > _PATIENCE_S:
-            log.warning(
-                "archive.waits_for_a_group",
-                groups=wait.groups,
-                age_s=round(age_s),
-                mend="is that service running? One that is not used here must not stand in ARCHIVER_GROUPS",
-            )
+            log.info(
+                "archive.waits_for_a_group", groups=wait.groups, age_s=round(age_s)
+            )  # the sweep warns once for all
 
 
 def _later(last: int, at: datetime, *receipts: Receipt) -> Progress:
