@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from call_archive.archive import Archive
 from call_archive.directory import DirectoryStore
+from call_archive.findings import Code
 from call_archive.head import HEAD_KEY, RedisHead
 from call_archive.paths import call_path, link_path
 from call_archive.stores import open_store
@@ -88,6 +89,27 @@ async def failures(redis: Redis) -> bool:
 
 def files_in(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("others")
+async def test_contents_whose_time_is_over_are_removed_and_the_proof_stays(
+    redis: Redis, root: Path, start: Start
+) -> None:
+    first = await start("real")
+    await play(redis, CALL)
+    await wait_until(lambda: let_go(redis, CALL), within_s=20)
+    first.terminate()
+    await ends_with(first, 0)
+
+    await start("real", ARCHIVER_KEEP_DAYS="0.000001")
+    archive = Archive(DirectoryStore(root))
+    await wait_until(lambda: is_removed(archive), within_s=20, what="the content is removed")
+    found = verify_archive(archive, known_head=await RedisHead(redis).newest())
+    assert [(one.code, one.call) async for one in found] == [(Code.REMOVED, CALL)]
+
+
+async def is_removed(archive: Archive) -> bool:
+    return not await archive.has(CALL)
 
 
 async def ends_with(process: asyncio.subprocess.Process, code: int) -> None:

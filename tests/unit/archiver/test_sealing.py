@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockBuster
 from structlog.testing import capture_logs
 
 from archiver.domain.ripeness import GroupProgress
@@ -162,6 +163,13 @@ async def test_a_store_that_does_not_serve_is_told_of_and_the_call_stays(tmp_pat
     (tmp_path / "away").rename(tmp_path / "archive")
     assert (await bench.handler(bench.seen())).through == 6
     assert bench.handler.store_serves
+
+
+async def test_sealing_holds_up_no_other_call(tmp_path: Path, no_blocking: BlockBuster) -> None:
+    """Disks are slow: whatever waits for one does so in a thread."""
+    bench = Bench(tmp_path)
+    assert (await bench.handler(bench.seen())).through == 6
+    assert (await bench.handler(bench.seen())).through == 6
 
 
 async def test_nobody_says_anything_personal_in_log_lines_or_receipts(tmp_path: Path) -> None:

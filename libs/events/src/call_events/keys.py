@@ -17,6 +17,7 @@ they are not.
     cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
     cc:{s}:sweep:<group>     STRING  the worker that looks for lost doorbells; expires with its turn
     cc:{s}:dlq:<group>       STREAM  dead letters and what people decided about them, see ``dead_letters``
+    cc:archive               HASH    number, digest: the newest link of the archive; kept: how far retention has come
 """
 
 import zlib

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -13,10 +13,11 @@ from redis.asyncio import Redis
 
 from archiver.adapters.prometheus import PrometheusGauges
 from archiver.adapters.redis_calls import RedisBookmark, RedisCalls
-from archiver.entrypoints.stream import archive_calls
+from archiver.entrypoints.stream import Sweep, archive_calls
 from archiver.handlers.leaving import Departures
 from archiver.handlers.retention import Retention
 from archiver.handlers.sealing import Sealing
+from archiver.handlers.tidying import keep_tidy
 from archiver.settings import Settings
 from call_archive.chain import Chain, Gatherer
 from call_archive.erasure import GROUP
@@ -47,7 +48,7 @@ class Archiver:
         groups = settings.groups.split(",")
         calls = RedisCalls(Admin(redis), runner, groups=groups, grace_s=settings.grace_s)
         self._gatherer = Gatherer(chain, pause_s=settings.link_pause_s)
-        self._departures = Departures(calls, gauges, clock, sweep_s=settings.sweep_s)
+        departures = Departures(calls, gauges, clock, sweep_s=settings.sweep_s)
         self._sealing = Sealing(
             store,
             self._gatherer,
@@ -56,21 +57,16 @@ class Archiver:
             clock,
             by=instance,
             settle=timedelta(seconds=settings.settle_s),
-            let_go=self._departures.soon,
+            let_go=departures.soon,
         )
-        self._retention = (
-            None
-            if settings.keep_days is None
-            else Retention(
-                store,
-                chain,
-                RedisBookmark(runner),
-                gauges,
-                clock,
-                keep=timedelta(days=settings.keep_days),
-                by=instance,
-            )
-        )
+        self._sweeps: dict[str, Callable[[], Sweep]] = {
+            "departures": departures.run,
+            "tidying": lambda: keep_tidy(store),
+        }
+        if settings.keep_days is not None:
+            keep, bookmark = timedelta(days=settings.keep_days), RedisBookmark(runner)
+            retention = Retention(store, chain, bookmark, gauges, clock, keep=keep, by=instance)
+            self._sweeps["retention"] = retention.run
         options = ConsumerOptions(slots=settings.slots, lease_s=settings.lease_s, stop_budget_s=settings.stop_budget_s)
         self._consumer = Consumer(
             redis,
@@ -84,7 +80,7 @@ class Archiver:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; see ``entrypoints.stream``."""
-        await archive_calls(self._consumer, self._gatherer, self._departures, self._retention, stop)
+        await archive_calls(self._consumer, self._gatherer, self._sweeps, stop)
 
     def readiness(self) -> Mapping[str, str | bool]:
         """For ``GET /health``. A store that does not serve is only told of: calls wait, and no restart mends it."""

@@ -1,5 +1,6 @@
 """``ports.FinishedCalls``, ``ports.Leaving`` and ``ports.Bookmark`` on the log in Redis."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -66,7 +67,7 @@ class RedisCalls:
         }
         if not entries:
             raise SealRefused(f"call {call}: its log is gone from Redis")
-        return finished_call(call, entries, receipts)
+        return await asyncio.to_thread(finished_call, call, entries, receipts)
 
     async def _all(self, stream: str) -> list[Entry]:
         found: list[Entry] = []

@@ -108,8 +108,8 @@ class Departures:
                 oldest=oldest.call,
                 age_s=round(oldest.age_s),
                 groups=await self._leaving.waits_for(oldest.call) or "none: it was passed over, and is not sealed",
-                mend="see whether these groups run and why they have not finished with it: callweave log status, callweave "
-                "parked. A group that is not used here must not stand in ARCHIVER_GROUPS",
+                mend="see whether these groups run, and why they have not finished with it: callweave log status, "
+                "callweave parked. A group that is not used here must not stand in ARCHIVER_GROUPS",
             )
 
     async def _waiting(self, call: CallId) -> _Waiting:
