@@ -174,5 +174,8 @@ def _at(master: Redis, where: str, masters: int) -> str:
 
 
 def _address(redis: Redis) -> str:
-    options = redis.connection_pool.connection_kwargs
+    pool = redis.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return f"the Sentinels' master {pool.service_name}"
+    options = pool.connection_kwargs
     return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
