@@ -5,7 +5,7 @@ import pytest
 from call_events.connection import check_server, connect
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
-from standins.servers.asking import caught_up, follows
+from standins.servers.asking import ask, caught_up, follows
 from standins.servers.sentinel import WatchedRedis
 from support.traffic import traffic
 from support.waiting import wait_until
@@ -23,6 +23,7 @@ async def test_after_a_master_s_death_everything_goes_on_with_the_replica_and_ba
             await flow.grows()
             assert await watched.master() is second
             await first.start()
+            await ask(first.port, "REPLICAOF", "127.0.0.1", second.port)  # as the Sentinels do, ten seconds later
             await wait_until(lambda: follows(first.port, second.port), within_s=20, what="the old master follows")
             async with flow.held():
                 await caught_up(first.port, second.port)
