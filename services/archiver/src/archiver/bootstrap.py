@@ -23,7 +23,7 @@ from call_archive.erasure import GROUP
 from call_archive.errors import ChainBroken, StoreUnavailable
 from call_archive.head import RedisHead
 from call_archive.ports import Store
-from call_archive.signing import load_signer
+from call_archive.signing import Signer, load_signer
 from call_archive.stores import S3Options, open_store
 from call_events.admin import Admin
 from call_events.clock import SystemClock
@@ -73,7 +73,13 @@ class Archiver:
         )
         options = ConsumerOptions(slots=settings.slots, lease_s=settings.lease_s, stop_budget_s=settings.stop_budget_s)
         self._consumer = Consumer(
-            redis, group=GROUP, worker=instance, handler=self._sealing, options=options, runner=runner
+            redis,
+            group=GROUP,
+            worker=instance,
+            handler=self._sealing,
+            options=options,
+            runner=runner,
+            endpoint="the archive, at ARCHIVE_URL",
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -98,7 +104,7 @@ async def archiver(settings: Settings) -> AsyncIterator[Archiver]:
         BadSetting, CannotReach, LogUnavailable: one line with the mend.
     """
     instance = f"archiver/{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    signer = None if settings.signing_key_file is None else load_signer(settings.signing_key_file)
+    signer = _signer(settings)
     store = open_store(settings.archive_url, s3=_s3(settings))
     async with AsyncExitStack() as stack:
         redis = connect(settings.redis_url, max_connections=settings.slots + _SPARE_CONNECTIONS)
@@ -112,6 +118,15 @@ async def archiver(settings: Settings) -> AsyncIterator[Archiver]:
         )
         log.info("service.started", instance=instance, http_port=health.port, archive=store.url, links=links)
         yield service
+
+
+def _signer(settings: Settings) -> Signer | None:
+    if settings.signing_key_file is None:
+        return None
+    try:
+        return load_signer(settings.signing_key_file)
+    except BadSetting as error:
+        raise BadSetting(f"ARCHIVER_SIGNING_KEY_FILE: {error}") from error
 
 
 async def _open(store: Store, chain: Chain) -> int:

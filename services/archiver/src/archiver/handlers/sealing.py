@@ -24,7 +24,7 @@ from call_archive.seal import linked, seal
 from call_events.codec import wire_type
 from call_events.consumer import ParkCall
 from call_events.ids import CallId
-from call_events.ports import CallView, Clock, Progress, Receipt
+from call_events.ports import CallView, Clock, Endpoint, Progress, Receipt
 from call_events.registry import CLOSING_TYPE
 
 log = structlog.get_logger()
@@ -78,17 +78,17 @@ class Sealing:
         """See ``call_events.ports.Handler``."""
         last = len(view.events)
         if last == 0 or wire_type(view.events[-1]) != CLOSING_TYPE or view.cursor == last:
-            return Progress(through=last)
+            return Progress(through=last, endpoint=Endpoint.NOT_ASKED)
         now = self._clock.now()
         seen_at = _ended_seen_at(view, last)
         if seen_at is None:
             receipt = Receipt(last, ENDED_SEEN, {"at": now.isoformat()})
-            return Progress(through=last - 1, wake_at=now + self._settle, receipts=(receipt,))
+            return _later(last, now + self._settle, receipt)
         groups = await self._calls.progress(view.call)
         wait = not_yet(groups, last=last, ended_seen_at=seen_at, settle=self._settle, now=now)
         if wait is not None:
             self._tell(wait, age_s=(now - seen_at).total_seconds())
-            return Progress(through=last - 1, wake_at=wait.until)
+            return _later(last, wait.until)
         receipt = await self._seal(view.call, last, ended_at=view.events[-1].time)
         self._let_go(view.call)
         return Progress(through=last, receipts=(receipt,))
@@ -132,6 +132,10 @@ class Sealing:
                 age_s=round(age_s),
                 mend="is that service running? One that is not used here must not stand in ARCHIVER_GROUPS",
             )
+
+
+def _later(last: int, at: datetime, *receipts: Receipt) -> Progress:
+    return Progress(through=last - 1, wake_at=at, receipts=receipts, endpoint=Endpoint.NOT_ASKED)
 
 
 def _ended_seen_at(view: CallView, last: int) -> datetime | None:
