@@ -1,16 +1,24 @@
 """A Cluster whose slots move and whose masters die, while calls go on."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
 
 from call_events import keys
 from call_events.cluster_lanes import slot_of_key
+from call_events.connection import connect
+from call_events.consumer import Consumer
 from call_events.embedded import EmbeddedRedis
 from call_events.ids import CallId
+from call_events.ports import CallView, Progress
+from call_events.redis_log import RedisEventLog
+from call_events.testing import started
 from standins.servers.asking import ask, caught_up, follows
 from standins.servers.cluster import LoopbackCluster
-from support.traffic import traffic
+from support.traffic import OPTIONS, traffic
 from support.waiting import wait_until
 
 TAG = keys.TAGS[0]
@@ -19,6 +27,8 @@ SLOT = slot_of_key(keys.bell(TAG))
 CALLS = [call for call in (CallId(f"call-{n}") for n in range(400)) if keys.tag_of(call) == TAG][:8] + [
     CallId(f"other-{n}") for n in range(8)
 ]
+#: To which nobody appends, of every tag.
+QUIET = [CallId(f"quiet-{n}") for n in range(400)]
 
 
 @pytest_asyncio.fixture
@@ -47,6 +57,42 @@ async def test_a_slot_that_moves_in_one_piece_takes_its_calls_along(cluster: Loo
         await ask(source.port, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOT, SLOT, "NODE", target_id)
         await wait_until(lambda: owns(cluster, target), within_s=20, what="the slot has moved")
         await flow.grows()
+
+
+async def test_a_master_that_dies_without_a_replica_stops_only_its_own_calls() -> None:
+    async with LoopbackCluster(options=("--cluster-require-full-coverage", "no")) as cluster:
+        dead = await cluster.owner(SLOT)
+        elsewhere = [one for one in CALLS if await cluster.owner(slot_of_key(keys.call_keys(one).stream)) is not dead]
+        quiet = next(one for one in QUIET if keys.tag_of(one) == keys.tag_of(elsewhere[0]))
+        assert 0 < len(elsewhere) < len(CALLS)
+        async with traffic(cluster.url, CALLS) as flow, waiting_for(cluster.url, quiet) as asked:
+            await dead.kill()
+            await flow.grows(calls=elsewhere)
+            await flow.grows(calls=elsewhere, handled=True)
+            before = len(asked)
+            await wait_until(lambda: len(asked) > before + 1, what="wakes of other masters ring")
+            await dead.start()
+            await flow.grows()
+
+
+@asynccontextmanager
+async def waiting_for(url: str, call: CallId) -> AsyncIterator[list[int]]:
+    """A consumer that is never done with the call and wants to be asked again at once; grows by one each time."""
+    asked: list[int] = []
+
+    async def handler(view: CallView) -> Progress:
+        if view.call != call:
+            return Progress(through=len(view.events))
+        asked.append(len(view.events))
+        return Progress(through=view.cursor, wake_at=datetime.now(UTC) + timedelta(milliseconds=50))
+
+    async with connect(url) as redis, asyncio.TaskGroup() as tasks:
+        await RedisEventLog(redis).append(started(call))
+        consumer = Consumer(redis, group="waits", worker="w1", handler=handler, options=OPTIONS)
+        tasks.create_task(consumer.run())
+        await wait_until(lambda: len(asked) > 1, what="it is asked again")
+        yield asked
+        consumer.stop()
 
 
 async def owns(cluster: LoopbackCluster, node: EmbeddedRedis) -> bool:

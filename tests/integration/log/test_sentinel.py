@@ -1,5 +1,8 @@
 """A master under Sentinels that dies while calls go on."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from call_events.connection import check_server, connect
@@ -38,3 +41,15 @@ async def test_a_name_no_sentinel_knows_is_told_with_what_to_look_at() -> None:
         async with connect(url) as redis:
             with pytest.raises(LogUnavailable, match=r"^REDIS_URL \(redis\+sentinel://.*/nobody.*a Sentinel run there"):
                 await check_server(redis, url=url)
+
+
+async def test_a_dead_sentinel_costs_none_of_the_others_however_many_ask_at_once() -> None:
+    async with WatchedRedis() as watched, connect(watched.url) as redis:
+        watched.kill_a_sentinel()
+        pool: Any = redis.connection_pool
+        for _ in range(3):
+            async with asyncio.TaskGroup() as tasks:
+                asking = [tasks.create_task(pool.get_master_address()) for _ in range(30)]
+            assert {one.result() for one in asking} == {("127.0.0.1", watched.servers[0].port)}
+        assert len(set(pool.sentinel_manager.sentinels)) == 3
+        assert await redis.ping()

@@ -15,8 +15,9 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
 
 from call_events import keys
-from call_events.cluster import DOUBTFUL, REDIRECTS, Masters
+from call_events.cluster import REDIRECTS
 from call_events.lanes import Item, Lanes, answer_on, as_text, command, fail
+from call_events.masters import DOUBTFUL, Masters
 from call_events.outages import unavailable
 
 log = structlog.get_logger()

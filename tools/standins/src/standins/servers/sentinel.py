@@ -45,7 +45,8 @@ class WatchedRedis:
         self._down_after_ms = down_after_ms
         self._options = ("--repl-diskless-sync-delay", "0", *options)
         self._stack = AsyncExitStack()
-        self._sentinels: list[int] = []
+        #: By port.
+        self._sentinels: dict[int, subprocess.Popen[bytes]] = {}
         self.servers: list[EmbeddedRedis] = []
 
     @property
@@ -74,6 +75,10 @@ class WatchedRedis:
     async def stop(self) -> None:
         """Stop all of them. Idempotent."""
         await self._stack.aclose()
+
+    def kill_a_sentinel(self) -> None:
+        """The one that the URL names first."""
+        _end(self._sentinels.pop(next(iter(self._sentinels))))
 
     async def master(self) -> EmbeddedRedis:
         """The server that is master by what most Sentinels say."""
@@ -118,7 +123,7 @@ class WatchedRedis:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._sentinels.append(port)
+        self._sentinels[port] = sentinel
         self._stack.callback(_end, sentinel)
 
     async def _all_follow(self) -> bool:
