@@ -1,6 +1,8 @@
 """A Cluster whose slots move and whose masters die, while calls go on."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -57,6 +59,21 @@ async def test_a_slot_that_moves_in_one_piece_takes_its_calls_along(cluster: Loo
         await ask(source.port, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOT, SLOT, "NODE", target_id)
         await wait_until(lambda: owns(cluster, target), within_s=20, what="the slot has moved")
         await flow.grows()
+
+
+async def test_a_master_that_stands_still_and_wakes_up_again_changes_nothing_any_more() -> None:
+    async with LoopbackCluster(replicas=1, options=("--cluster-replica-validity-factor", "0")) as cluster:
+        old = await cluster.owner(SLOT)
+        heir = cluster.replicas[cluster.masters.index(old)]
+        async with traffic(cluster.url, CALLS) as flow:
+            async with flow.held():
+                await caught_up(heir.port, old.port)
+                os.kill(old.pid, signal.SIGSTOP)
+            await flow.grows()
+            os.kill(old.pid, signal.SIGCONT)
+            await wait_until(lambda: follows(old.port, heir.port), within_s=20, what="it has heard of its heir")
+            await flow.grows()
+        assert await cluster.owner(SLOT) is heir
 
 
 async def test_a_master_that_dies_without_a_replica_stops_only_its_own_calls() -> None:

@@ -1,6 +1,8 @@
 """A master under Sentinels that dies while calls go on."""
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -33,6 +35,20 @@ async def test_after_a_master_s_death_everything_goes_on_with_the_replica_and_ba
                 await second.kill()
             await flow.grows()
             assert await watched.master() is first
+
+
+async def test_a_master_that_stands_still_and_wakes_up_again_changes_nothing_any_more() -> None:
+    """It does not answer, so connections to it hang; when it goes on it still believes to be the master."""
+    async with WatchedRedis() as watched:
+        first, second = watched.servers
+        async with traffic(watched.url, CALLS) as flow:
+            async with flow.held():
+                await caught_up(second.port, first.port)
+                os.kill(first.pid, signal.SIGSTOP)
+            await flow.grows()
+            assert await watched.master() is second
+            os.kill(first.pid, signal.SIGCONT)
+            await flow.grows()
 
 
 async def test_a_name_no_sentinel_knows_is_told_with_what_to_look_at() -> None:

@@ -62,7 +62,8 @@ class ScriptRunner:
         """Call ``tell`` once for each change of the server, as soon as it is noticed: when one is needed next.
 
         It runs before anything is sent to the new one, must return at once and must not raise. On a Cluster each of the
-        log's sixteen tags has its server, which changes as well when the tag's slot moves.
+        log's sixteen tags has its server, which changes as well when the tag's slot moves; there it runs before anybody
+        gets an answer of the new one.
         """
         self._on_change.append(tell)
 
