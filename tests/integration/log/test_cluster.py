@@ -6,18 +6,24 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from call_events import keys
+from call_events.claims import Claim, GroupClaims, Held
 from call_events.cluster_lanes import slot_of_key
 from call_events.connection import connect
 from call_events.consumer import Consumer
 from call_events.embedded import EmbeddedRedis
+from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.ports import CallView, Progress
+from call_events.reader import create_groups
 from call_events.redis_log import RedisEventLog
-from call_events.testing import started
+from call_events.runner import ScriptRunner
+from call_events.testing import speaking, started
 from standins.servers.asking import ask, caught_up, follows
 from standins.servers.cluster import LoopbackCluster
 from support.traffic import OPTIONS, traffic
@@ -48,6 +54,46 @@ async def test_a_slot_that_moves_key_by_key_takes_its_calls_along(cluster: Loopb
         await cluster.move_slot(SLOT, source, keys_at_once=1)
         await flow.grows()
     assert await cluster.owner(SLOT) is source
+
+
+async def test_while_a_slot_moves_what_lies_there_already_is_asked_for_there(cluster: LoopbackCluster) -> None:
+    """Nothing is tried twice here: whoever follows ``ASK`` needs no second try. A script that also names a key which is
+    nowhere (an append: nobody has retired a call) is told to try again until the slot has moved.
+    """
+    source = await cluster.owner(SLOT)
+    target = next(one for one in cluster.masters if one is not source)
+    call = CALLS[0]
+    async with connect(cluster.url) as redis:
+        log = RedisEventLog(redis, deadline_s=0)
+        await log.append(started(call))
+        mine = await log.own(call, "worker-a", lease_ms=60_000)
+        await create_groups(redis, "g")
+        claims = GroupClaims(ScriptRunner(redis), group="g", worker="w1", lease_ms=60_000, max_events=10)
+        rung: Any = await redis.xreadgroup("g", "w1", {keys.bell(TAG): ">"})
+        token = rung[keys.bell(TAG).encode()][0][0][0].decode()
+        claim = await claims.claim(call, token)
+        assert isinstance(claim, Claim)
+        held = Held(call, token, epoch=claim.epoch)
+
+        await cluster.begin_to_move(SLOT, target)
+        await cluster.move_keys(SLOT, target)
+        fresh = RedisEventLog(
+            redis, deadline_s=0, runner=ScriptRunner(redis)
+        )  # it sends by digest what is unknown there
+        assert await log.own(call, "worker-a", lease_ms=60_000, epoch=mine.epoch) == mine
+        assert await fresh.own(call, "worker-a", lease_ms=60_000, epoch=mine.epoch) == mine
+        assert await claims.renew(held)
+        assert [event.seq for event in await log.read(call)] == [1]
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.xlen(keys.call_keys(call).stream)
+            pipe.xlen(keys.bell(TAG))
+            assert await pipe.execute() == [1, 1]
+        with pytest.raises(LogUnavailable, match="during rehashing"):
+            await log.append(speaking(call, "u1"))
+
+        await cluster.end_move(SLOT, target)
+        assert (await log.append(speaking(call, "u1"))).seq == 2
+    assert await cluster.owner(SLOT) is target
 
 
 async def test_a_slot_that_moves_in_one_piece_takes_its_calls_along(cluster: LoopbackCluster) -> None:

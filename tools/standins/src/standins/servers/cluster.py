@@ -91,16 +91,28 @@ class LoopbackCluster:
         Raises:
             redis.exceptions.RedisError: a node refuses.
         """
+        await self.begin_to_move(slot, to)
+        await self.move_keys(slot, to, keys_at_once=keys_at_once)
+        await self.end_move(slot, to)
+
+    async def begin_to_move(self, slot: int, to: EmbeddedRedis) -> None:
+        """From now on the old master sends whoever asks for a key that it does not have to the new one."""
         source = await self.owner(slot)
-        source_id, target_id = await self.id_of(source), await self.id_of(to)
-        await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
-        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", await self.id_of(source))
+        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", await self.id_of(to))
+
+    async def move_keys(self, slot: int, to: EmbeddedRedis, *, keys_at_once: int = 10) -> None:
+        """Until the old master has none."""
+        source = await self.owner(slot)
         while found := await ask(source.port, "CLUSTER", "GETKEYSINSLOT", slot, keys_at_once):
-            await ask(
-                source.port, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *(one.decode() for one in found)
-            )
+            names = [name.decode() for name in found]
+            await ask(source.port, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *names)
+
+    async def end_move(self, slot: int, to: EmbeddedRedis) -> None:
+        """The slot is the new master's, and all masters are told."""
+        source, target = await self.owner(slot), await self.id_of(to)
         for node in (to, source, *(one for one in self.masters if one not in {to, source})):
-            await ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+            await ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target)
 
     async def __aenter__(self) -> Self:
         try:
