@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
+from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from call_events import keys
 from call_events.cluster import REDIRECTS
@@ -147,13 +147,13 @@ class ClusterLanes:
                     master = await self._masters.of(_slot(item))
             except ClusterDownError as error:  # this slot has no master; others may
                 fail(item, error)
-            except (RedisError, OSError) as error:
-                why = error
-                fail(item, error)
             except asyncio.CancelledError:
                 for one in items:
                     one.future.cancel()
                 raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers are told: nobody else would wake them
+                why = error
+                fail(item, error)
             else:
                 self._to(master).queue_up(item)
 
