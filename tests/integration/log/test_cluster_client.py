@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ClusterDownError, RedisError, ResponseError
 
-from call_events import keys
+from call_events import keys, overview
 from call_events.cluster import ClusterClient
 from call_events.cluster_lanes import slot_of_key
 from call_events.connection import check_server, connect
@@ -150,6 +150,11 @@ async def test_every_master_is_looked_at_and_the_one_that_will_not_do_is_named(c
             await check_server(cluster)
     finally:
         await bad.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_every_master_tells_of_itself(cluster: ClusterClient) -> None:
+    ports = {one.connection_pool.connection_kwargs["port"] for one in await cluster.masters.all()}
+    assert {one.address for one in await overview.servers(cluster)} == {f"127.0.0.1:{port}" for port in ports}
 
 
 async def test_a_server_that_is_none_of_a_cluster_is_refused_with_the_url_to_write() -> None:

@@ -96,7 +96,7 @@ async def check_server(redis: Redis, *, url: str | None = None) -> None:
             URL says.
         LogUnavailable: cannot be reached.
     """
-    where = f"REDIS_URL ({shown(url) if url else _address(redis)})"
+    where = f"REDIS_URL ({shown(url) if url else address_of(redis)})"
     try:
         masters = await redis.masters.all() if isinstance(redis, ClusterClient) else [redis]
         found_out = [(_at(master, where, len(masters)), await master.info(*_SECTIONS)) for master in masters]
@@ -150,10 +150,11 @@ def _judge(info: Any, where: str, *, in_cluster: bool) -> None:
 
 def _at(master: Redis, where: str, masters: int) -> str:
     """Which of several is meant."""
-    return where if masters == 1 else f"{where}, master {_address(master)}"
+    return where if masters == 1 else f"{where}, master {address_of(master)}"
 
 
-def _address(redis: Redis) -> str:
+def address_of(redis: Redis) -> str:
+    """Where a client leads, for messages."""
     pool = redis.connection_pool
     if isinstance(pool, SentinelConnectionPool):
         return f"the Sentinels' master {pool.service_name}"
