@@ -41,13 +41,13 @@ QUIET = [CallId(f"quiet-{n}") for n in range(400)]
 
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[LoopbackCluster]:
-    async with LoopbackCluster() as three:
+    async with LoopbackCluster(spares=1) as three:
         yield three
 
 
 async def test_a_slot_that_moves_key_by_key_takes_its_calls_along(cluster: LoopbackCluster) -> None:
-    source = await cluster.owner(SLOT)
-    target = next(one for one in cluster.masters if one is not source)
+    """To a master that had none before, of which nobody has heard."""
+    source, target = await cluster.owner(SLOT), cluster.spares[0]
     async with traffic(cluster.url, CALLS) as flow:
         await cluster.move_slot(SLOT, target, keys_at_once=1)
         await flow.grows()
