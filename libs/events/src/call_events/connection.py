@@ -73,7 +73,7 @@ def _common() -> dict[str, Any]:
 
 def _cluster(address: RedisAddress, max_connections: int | None) -> ClusterClient:
     bound = None if max_connections is None else max_connections + len(keys.TAGS)
-    options = {**_common(), **address.options(), "db": 0, "max_connections": bound}
+    options = {**_common(), "max_connections": bound, **address.options(), "db": 0}
 
     def make(host: Host) -> Redis:
         return Redis.from_pool(ConnectionPool(host=host[0], port=host[1], **options))
