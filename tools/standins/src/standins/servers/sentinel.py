@@ -16,6 +16,10 @@ from call_events.embedded import EmbeddedRedis
 from standins.servers.asking import answers, ask, until
 
 MASTER = "callweave"
+#: Sentinels ping once a second. A shorter time makes them take a master that they have just promoted for dead, and
+#: promote another replica, if there is one, which lacks what the first has taken meanwhile.
+_DOWN_AFTER_MS = {1: 500}
+_DOWN_AFTER_OF_MORE_MS = 2000
 _CONFIGURATION = """\
 port {port}
 bind 127.0.0.1
@@ -36,13 +40,12 @@ class WatchedRedis:
         *,
         replicas: int = 1,
         program: Path | None = None,
-        down_after_ms: int = 500,
         options: Sequence[str] = (),
     ) -> None:
         """``options`` go to every server's command line, the Sentinels have none."""
         self._number = 1 + replicas
         self._program = program
-        self._down_after_ms = down_after_ms
+        self._down_after_ms = _DOWN_AFTER_MS.get(replicas, _DOWN_AFTER_OF_MORE_MS)
         self._options = ("--repl-diskless-sync-delay", "0", *options)
         self._stack = AsyncExitStack()
         #: By port.
