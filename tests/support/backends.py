@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,16 @@ from standins.servers.programs import SERVERS, NoSuchServer, server
 from standins.servers.sentinel import WatchedRedis
 
 Started = EmbeddedRedis | LoopbackCluster | WatchedRedis
+
+
+def found(name: str) -> Path:
+    """The program of a server. Skips the test where it cannot be had, but not in CI."""
+    try:
+        return server(name)
+    except NoSuchServer as error:
+        if os.environ.get("CI") == "true":  # noqa: TID251 - the tests' own setting
+            raise
+        pytest.skip(f"not proved on {name}: {error}")
 
 
 def _alone(name: str) -> Callable[[], EmbeddedRedis]:
@@ -44,12 +55,8 @@ class Backends:
     def url(self, name: str) -> str:
         """Where it runs; leave it empty. Skips the test where there is none, but not in CI."""
         if name not in self._urls:
-            try:
-                self._urls[name] = self._thread.submit(asyncio.run, self._start(name)).result()
-            except NoSuchServer as error:
-                if os.environ.get("CI") == "true":  # noqa: TID251 - the tests' own setting
-                    raise
-                pytest.skip(f"not proved on {name}: {error}")
+            found(name.removeprefix("cluster-").removeprefix("sentinel-"))
+            self._urls[name] = self._thread.submit(asyncio.run, self._start(name)).result()
         return self._urls[name]
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from call_events.testing import speaking, started
 from support.waiting import wait_until
 
 GROUP = "witness"
+_PACE_S = 0.01
 OPTIONS = ConsumerOptions(lease_s=1.0, sweep_s=0.5, slots=16, stop_budget_s=5.0)
 
 
@@ -40,11 +41,14 @@ class Traffic:
         yield
         self.gate.set()
 
-    async def grows(self, by: int = 20, *, within_s: float = 30.0) -> None:
-        """Wait until every call has got ``by`` events more."""
-        want = {call: len(self.acknowledged.get(call, ())) + by for call in self.calls}
+    async def grows(
+        self, by: int = 20, *, calls: Sequence[CallId] | None = None, handled: bool = False, within_s: float = 30.0
+    ) -> None:
+        """Wait until every call (of these) has got ``by`` events more, or so many more were handled."""
+        notes, of = self.handled if handled else self.acknowledged, calls or self.calls
+        want = {call: len(notes.get(call, ())) + by for call in of}
         await wait_until(
-            lambda: all(len(self.acknowledged.get(call, ())) >= want[call] for call in self.calls),
+            lambda: all(len(notes.get(call, ())) >= want[call] for call in of),
             within_s=within_s,
             what="every call goes on",
         )
@@ -66,7 +70,7 @@ class Traffic:
             assert self.handled[call] == logged, f"{call} was handled in another order"
 
     async def produce(self, call: CallId, stop: asyncio.Event) -> None:
-        """Append without a pause."""
+        """Append, no faster than consumers can follow on a busy machine."""
         event: AnyEvent = started(call)
         while not stop.is_set():
             await self.gate.wait()
@@ -75,6 +79,7 @@ class Traffic:
             self.on_their_way -= 1
             self.acknowledged.setdefault(call, []).append((answer.seq, event.id))
             event = speaking(call, f"u{answer.seq}")
+            await asyncio.sleep(_PACE_S)
 
     async def handle(self, view: CallView) -> Progress:
         """A consumer's handler that notes what it is given."""

@@ -128,8 +128,18 @@ def test_a_setting_holds_the_url_and_its_repr_keeps_the_password_to_itself() -> 
     assert "redis://host:6379/0" in repr(holder)
 
 
-def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://user:s3cr@host:6379/0")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:s3cr@host:6379/0",
+        "rediss+sentinel://user:s3cr@a,b,c/calls?sentinel_password=s3cr",
+        "redis+cluster://user:s3cr@a:1,b:2",
+    ],
+)
+def test_the_repr_of_every_service_s_settings_is_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
     for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY", "CCM_BRIDGE_BOT_ID", "CCM_BRIDGE_HUMAN_ID"):
         monkeypatch.setenv(name, "x" * 32)
     monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:1")
@@ -137,7 +147,7 @@ def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatc
 
     for module in (ccm_bridge.settings, transfer_orchestrator.settings, voice_worker.settings):
         settings = module.Settings()
-        assert settings.redis_url == "redis://user:s3cr@host:6379/0"
+        assert settings.redis_url == url
         assert "s3cr" not in repr(settings)
 
 

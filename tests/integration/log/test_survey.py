@@ -189,7 +189,7 @@ async def test_undelivered_doorbells_are_counted_where_the_server_cannot_tell(re
 
 
 async def test_the_server_tells_what_it_is_and_whether_it_keeps_anything(redis: Redis) -> None:
-    about = await overview.server(redis)
+    (about,) = await overview.servers(redis)
     assert about.kind in {"valkey", "redis"}
     assert about.version[0].isdigit()
     assert (about.role, about.last_write_ok) == ("master", True)

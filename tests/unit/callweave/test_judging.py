@@ -26,7 +26,7 @@ SERVER = Server(
     last_rewrite_ok=True,
     rewriting=False,
 )
-HEALTHY = LogStatus(SERVER, doorbells=3, open_calls=2, ended_calls=10, retired_calls=4, groups=(), spool=None)
+HEALTHY = LogStatus((SERVER,), doorbells=3, open_calls=2, ended_calls=10, retired_calls=4, groups=(), spool=None)
 WORKER = Worker("ccm-bridge/1", seen_s=0.4, pending=1)
 OLD = Unhandled(CallId("call-7"), 12, "utterance.started.v1", 720.0, attempts=0, worker=None, wake_in_s=None)
 
@@ -62,14 +62,23 @@ def test_a_log_that_does_well_needs_nobody() -> None:
     ],
 )
 def test_a_server_that_may_lose_or_refuse_events_needs_somebody(server: dict[str, object], code: str) -> None:
-    status = replace(HEALTHY, server=replace(SERVER, **server))  # type: ignore[arg-type]  # a field of it each
+    status = replace(HEALTHY, servers=(replace(SERVER, **server),))  # type: ignore[arg-type]  # a field of it each
     assert _codes(status) == [code]
+
+
+def test_of_several_masters_the_one_that_is_meant_is_named() -> None:
+    good, bad = replace(SERVER, address="10.0.0.1:6379"), replace(SERVER, address="10.0.0.2:6379", appendonly=False)
+    status = replace(HEALTHY, servers=(good, bad))
+    assert _only(status).startswith("10.0.0.2:6379: appendonly is no")
+    assert [line for line in head(status) if line.startswith("server")] == [
+        f"server  valkey 9.1.2 at {one.address}, master, 1 replica, up 1 d 3 h" for one in (good, bad)
+    ]
 
 
 def test_a_server_without_a_limit_is_never_nearly_full() -> None:
     server = replace(SERVER, memory_limit_bytes=0, memory_bytes=2**40)
-    assert _codes(replace(HEALTHY, server=server)) == []
-    assert head(replace(HEALTHY, server=server))[1] == "memory  1.0 TB, no limit set"
+    assert _codes(replace(HEALTHY, servers=(server,))) == []
+    assert head(replace(HEALTHY, servers=(server,)))[1] == "memory  1.0 TB, no limit set"
 
 
 def test_parked_calls_are_told_with_the_commands_that_mend_it() -> None:

@@ -13,7 +13,7 @@ commands for them fail, and every failure lets the next command ask for the tabl
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -24,155 +24,17 @@ from redis.exceptions import (
     ClusterDownError,
     MovedError,
     RedisError,
-    ResponseError,
     TryAgainError,
 )
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
 
-from call_events.addresses import Host
+from call_events.masters import DOUBTFUL, Masters, run
 
 #: So often one command is sent on before it is called an outage: two are usual while several slots move.
 REDIRECTS = 5
-#: The table is asked for no sooner than this after the last time, however many commands fail meanwhile.
-_TABLE_S = 0.05
-#: Errors after which another master may have the slot.
-DOUBTFUL = (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError)
 #: Commands that name no key: any master answers them, or all are told.
 _ANYWHERE = ("TIME", "INFO", "PING", "CONFIG GET")
 _EVERYWHERE = ("FLUSHDB", "FLUSHALL", "DBSIZE", "SCRIPT FLUSH", "CONFIG SET")
 _REFUSED = ("WAIT", "WAITAOF", "SCAN", "KEYS", "MULTI", "WATCH")
-
-
-class NoCluster(RedisError):
-    """The server that was asked is no node of a Cluster."""
-
-
-class Masters:
-    """Which master has which slot, and a client for each."""
-
-    def __init__(self, seeds: Sequence[Host], make: Callable[[Host], Redis]) -> None:
-        """``make`` gives a client for a node; nothing is asked before the first command."""
-        self._seeds = seeds
-        self._make = make
-        self._clients: dict[Host, Redis] = {}
-        self._owners: list[Host | None] = []
-        self._in_doubt = True
-        self._first: Host | None = None
-        self._last: Host | None = None
-        self._asked_at = -1.0
-        self._version = 0
-        self._lock = asyncio.Lock()
-
-    async def of(self, slot: int) -> Redis:
-        """The client of the master that has the slot, as far as is known.
-
-        Raises:
-            RedisConnectionError: no node answers.
-            ClusterDownError: nobody has the slot.
-        """
-        await self._sure()
-        owner = self._owners[slot]
-        if owner is None:
-            self._in_doubt = True
-            raise ClusterDownError(f"CLUSTERDOWN no master of the Cluster has slot {slot}")
-        return self._client(owner)
-
-    def known(self, slot: int) -> Redis | None:
-        """Like :meth:`of`, without asking anybody; absent while that is in doubt."""
-        owner = None if self._in_doubt else self._owners[slot]
-        return None if owner is None else self._client(owner)
-
-    async def all(self) -> list[Redis]:
-        """A client for every master, in no order."""
-        await self._sure()
-        return [self._client(owner) for owner in {owner for owner in self._owners if owner is not None}]
-
-    def moved(self, error: MovedError) -> None:
-        """The slot has another master, who is the one to ask for the table."""
-        host = error.host, error.port
-        if self._owners:
-            self._owners[error.slot_id] = host
-        self._in_doubt, self._first = True, host
-
-    def doubt(self, client: Redis) -> None:
-        """This master could not be asked: another one may have its slots by now."""
-        self._in_doubt = True
-        self._last = next((host for host, one in self._clients.items() if one is client), self._last)
-
-    def clients(self) -> Collection[Redis]:
-        """The clients of all nodes that are known now."""
-        return self._clients.values()
-
-    def at(self, error: AskError) -> Redis:
-        """The client of the node that an ASK names."""
-        return self._client((error.host, error.port))
-
-    async def aclose(self) -> None:
-        """Close every client. Idempotent."""
-        clients, self._clients = self._clients, {}
-        self._in_doubt = True
-        for client in clients.values():
-            await client.aclose()
-
-    def _client(self, host: Host) -> Redis:
-        client = self._clients.get(host)
-        if client is None:
-            client = self._clients[host] = self._make(host)
-        return client
-
-    async def _sure(self) -> None:
-        """Ask for the table, if there is none or it is in doubt; once for all who wait for it."""
-        if not self._in_doubt:
-            return
-        version = self._version
-        async with self._lock:
-            if self._version == version and not self._is_fresh():
-                await self._ask()
-
-    def _is_fresh(self) -> bool:
-        return bool(self._owners) and asyncio.get_running_loop().time() - self._asked_at < _TABLE_S
-
-    async def _ask(self) -> None:
-        why: BaseException | None = None
-        for host in self._in_turn():
-            self._asked_at = asyncio.get_running_loop().time()
-            try:
-                table = await run(self._client(host), "CLUSTER SLOTS")
-            except ResponseError as error:
-                if "cluster support disabled" in str(error):
-                    raise NoCluster(str(error)) from error
-                why = error
-            except (RedisError, OSError) as error:
-                why = error
-            else:
-                await self._learn(host, table)
-                return
-        raise RedisConnectionError(f"no node of the Cluster answers ({type(why).__name__}: {why})") from why
-
-    def _in_turn(self) -> list[Host]:
-        """Whom to ask: whoever was named last, known masters, what the URL names; after them the one that failed."""
-        masters = list({owner for owner in self._owners if owner is not None})
-        random.shuffle(masters)
-        hosts = dict.fromkeys([*([self._first] if self._first else []), *masters, *self._seeds])
-        return sorted(hosts, key=lambda host: host == self._last)
-
-    async def _learn(self, asked: Host, table: Any) -> None:
-        owners: list[Host | None] = [None] * 16384
-        nodes: set[Host] = set(self._seeds)
-        for first, last, *servers in table:
-            hosts = [_host(server, asked) for server in servers]
-            nodes.update(hosts)
-            owners[first : last + 1] = [hosts[0]] * (last + 1 - first)
-        self._owners = owners
-        self._version += 1
-        self._in_doubt, self._first, self._last = False, None, None
-        for host in self._clients.keys() - nodes:
-            await self._clients.pop(host).aclose()
 
 
 class ClusterClient(Redis):
@@ -191,7 +53,7 @@ class ClusterClient(Redis):
             answers = [await run(one, *args, **options) for one in await self.masters.all()]
             return sum(answers) if name == "DBSIZE" else answers[0]
         if name in _ANYWHERE or name.startswith("CLUSTER "):
-            return await run(random.choice(await self.masters.all()), *args, **options)  # noqa: S311 - no secret
+            return await self._anywhere(args, options)
         slot = slot_of(args)
         for _ in range(REDIRECTS):
             client = await self.masters.of(slot)
@@ -208,6 +70,17 @@ class ClusterClient(Redis):
                 self.masters.doubt(client)
                 raise
         raise TryAgainError(f"TRYAGAIN slot {slot} moves faster than a command can follow")
+
+    async def _anywhere(self, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Whoever answers."""
+        masters = await self.masters.all()
+        random.shuffle(masters)
+        for master in masters[:-1]:
+            try:
+                return await run(master, *args, **options)
+            except DOUBTFUL:
+                self.masters.doubt(master)
+        return await run(masters[-1], *args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "ClusterPipeline":  # noqa: ARG002
         """Commands of any tags, in no common transaction."""
@@ -233,8 +106,13 @@ class ClusterPipeline(Pipeline):
         answers: list[Any] = [None] * len(commands)
         parts: dict[Redis, list[int]] = {}
         for number, (args, _) in enumerate(commands):
-            slot = 0 if args[0] in _ANYWHERE else slot_of(args)
-            parts.setdefault(await self._client.masters.of(slot), []).append(number)
+            if args[0] in _ANYWHERE:
+                answers[number] = await self._again(*commands[number])
+                continue
+            try:
+                parts.setdefault(await self._client.masters.of(slot_of(args)), []).append(number)
+            except ClusterDownError as error:  # this slot has no master; the others may
+                answers[number] = error
         async with asyncio.TaskGroup() as tasks:
             for master, numbers in parts.items():
                 tasks.create_task(self._send(master, numbers, commands, answers))
@@ -268,12 +146,6 @@ class ClusterPipeline(Pipeline):
             return error
 
 
-async def run(client: Redis, *args: Any, **options: Any) -> Any:
-    """One command; redis-py leaves this one method without types."""
-    execute: Any = client.execute_command
-    return await execute(*args, **options)
-
-
 def slot_of(args: Sequence[Any]) -> int:
     """The slot of a command's first key; all its keys are of one slot, or the server refuses it."""
     name = str(args[0]).upper()
@@ -288,10 +160,3 @@ def slot_of(args: Sequence[Any]) -> int:
         case _:
             key = args[1]
     return key_slot(key if isinstance(key, bytes) else str(key).encode())
-
-
-def _host(server: Any, asked: Host) -> Host:
-    """A node's address in the table; one that does not know its own name is where it was asked."""
-    name, port = server[0], int(server[1])
-    host = name.decode() if isinstance(name, bytes) else name
-    return (host or asked[0]), port

@@ -12,11 +12,13 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
+from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from call_events import keys
-from call_events.cluster import DOUBTFUL, REDIRECTS, Masters
+from call_events.cluster import REDIRECTS
+from call_events.errors import ServerChanged
 from call_events.lanes import Item, Lanes, answer_on, as_text, command, fail
+from call_events.masters import DOUBTFUL, Masters
 from call_events.outages import unavailable
 
 log = structlog.get_logger()
@@ -32,7 +34,7 @@ class ClusterLanes:
     """Queues a command for the master of its first key."""
 
     def __init__(self, masters: Masters, *, max_batch: int, lanes: int, on_change: Callable[[], None]) -> None:
-        """``on_change`` is called before anything of a slot goes to another server than before."""
+        """``on_change`` is called before anybody gets the answer of another server than the one that had the slot."""
         self._masters = masters
         self._sizes = (max_batch, lanes)
         self._on_change = on_change
@@ -65,6 +67,9 @@ class ClusterLanes:
                 self._masters.moved(error)
             self._go_on(item, error)
             return
+        if isinstance(error, ServerChanged):
+            self._find_out(item, error)
+            return
         if isinstance(error, DOUBTFUL):
             self._masters.doubt(master)
         fail(item, error)
@@ -77,14 +82,33 @@ class ClusterLanes:
         else:
             self._to(self._masters.at(error)).queue_up(_asking(item._replace(hops=item.hops + 1)))
 
-    def meets(self, server: str, batch: Sequence[Item]) -> None:
-        """These go to this server: have their slots been another's?"""
-        for item in batch:
-            if item.asking:  # the slot is still the other's, which has sent it here
-                continue
+    def _find_out(self, item: Item, error: ServerChanged) -> None:
+        """It is bound to another server than the one the table names, which may be wrong: whose is the slot now?"""
+        key = item.keys[0]
+        probe = Item(None, item.keys, (), command("EXISTS", key), None, asyncio.get_running_loop().create_future())
+
+        def found(answered: "asyncio.Future[Any]") -> None:
+            if item.future.done():
+                answered.cancelled() or answered.exception()
+            elif answered.cancelled():
+                item.future.cancel()
+            elif (why := answered.exception()) is not None:
+                fail(item, why)
+            elif self.server(key) == item.server and item.hops < REDIRECTS:
+                self.queue_up(item._replace(hops=item.hops + 1))
+            else:
+                fail(item, error)
+
+        probe.future.add_done_callback(found)
+        self.queue_up(probe)
+
+    def answered(self, server: str, going: Sequence[Item], answers: Sequence[Any]) -> None:
+        """This server has done these: have their slots been another's?"""
+        for item, answer in zip(going, answers, strict=True):
             slot = _slot(item)
             known = self._met.get(slot)
-            if known == server:
+            # what is asked for by ASKING is done for the other, whose the slot still is
+            if known == server or item.asking or isinstance(answer, BaseException):
                 continue
             self._met[slot] = server
             if known is not None:
@@ -123,13 +147,13 @@ class ClusterLanes:
                     master = await self._masters.of(_slot(item))
             except ClusterDownError as error:  # this slot has no master; others may
                 fail(item, error)
-            except (RedisError, OSError) as error:
-                why = error
-                fail(item, error)
             except asyncio.CancelledError:
                 for one in items:
                     one.future.cancel()
                 raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers are told: nobody else would wake them
+                why = error
+                fail(item, error)
             else:
                 self._to(master).queue_up(item)
 
@@ -144,8 +168,8 @@ class _MasterLanes(Lanes):
     def _failed(self, item: Item, error: BaseException) -> None:
         self._cluster.failed(self._redis, item, error)
 
-    def _meets(self, server: str, batch: Sequence[Item]) -> None:
-        self._cluster.meets(server, batch)
+    def _answered(self, server: str, going: Sequence[Item], answers: Sequence[Any]) -> None:
+        self._cluster.answered(server, going, answers)
 
     async def _read(self, connection: Any, going: Sequence[Item]) -> list[Any]:
         answers = []

@@ -4,16 +4,18 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.connection import ConnectionPool, SSLConnection
+from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from call_events import addresses, keys
 from call_events.addresses import Host, RedisAddress, RedisUrl, shown
-from call_events.cluster import ClusterClient, Masters, NoCluster
+from call_events.cluster import ClusterClient
 from call_events.errors import BadSetting, LogUnavailable
+from call_events.masters import Masters, NoCluster
+from call_events.sentinel import SentinelClient
 from call_events.servers import introduce
 
 __all__ = ["RedisUrl", "check_server", "connect", "shown"]
@@ -50,7 +52,7 @@ def connect(url: str, *, max_connections: int | None = None) -> Redis:
             case "cluster":
                 return _cluster(address, max_connections)
             case "sentinel":
-                return _SentinelClient(address, max_connections)
+                return SentinelClient(address, {**_common(), "max_connections": max_connections})
             case "server":
                 return Redis.from_url(url, max_connections=max_connections, **_common())
     except ValueError:
@@ -71,34 +73,12 @@ def _common() -> dict[str, Any]:
 
 def _cluster(address: RedisAddress, max_connections: int | None) -> ClusterClient:
     bound = None if max_connections is None else max_connections + len(keys.TAGS)
-    options = {**_common(), **address.options(), "db": 0, "max_connections": bound}
+    options = {**_common(), "max_connections": bound, **address.options(), "db": 0}
 
     def make(host: Host) -> Redis:
         return Redis.from_pool(ConnectionPool(host=host[0], port=host[1], **options))
 
     return ClusterClient(Masters(address.hosts, make), make(address.hosts[0]))
-
-
-class _SentinelClient(Redis):
-    """Every new connection asks the Sentinels where the master is, and one that finds no master there ends."""
-
-    def __init__(self, address: RedisAddress, max_connections: int | None) -> None:
-        options = {**_common(), **address.options(), "max_connections": max_connections}
-        secure = options.pop("connection_class", None) is SSLConnection
-        tls = {name: value for name, value in options.items() if name.startswith("ssl")} | {"ssl": secure}
-        told = {**_common(), "redis_connect_func": None, **tls, **dict(address.sentinel)}
-        self._sentinels = Sentinel(address.hosts, sentinel_kwargs=told)  # type: ignore[no-untyped-call]
-        pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-            address.master, self._sentinels, ssl=secure, **options
-        )
-        super().__init__(connection_pool=pool)
-        self.auto_close_connection_pool = True
-
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        """Close the connections to the master and to the Sentinels."""
-        await super().aclose(close_connection_pool)
-        for sentinel in self._sentinels.sentinels:
-            await sentinel.aclose()
 
 
 async def check_server(redis: Redis, *, url: str | None = None) -> None:
@@ -116,7 +96,7 @@ async def check_server(redis: Redis, *, url: str | None = None) -> None:
             URL says.
         LogUnavailable: cannot be reached.
     """
-    where = f"REDIS_URL ({shown(url) if url else _address(redis)})"
+    where = f"REDIS_URL ({shown(url) if url else address_of(redis)})"
     try:
         masters = await redis.masters.all() if isinstance(redis, ClusterClient) else [redis]
         found_out = [(_at(master, where, len(masters)), await master.info(*_SECTIONS)) for master in masters]
@@ -170,9 +150,13 @@ def _judge(info: Any, where: str, *, in_cluster: bool) -> None:
 
 def _at(master: Redis, where: str, masters: int) -> str:
     """Which of several is meant."""
-    return where if masters == 1 else f"{where}, master {_address(master)}"
+    return where if masters == 1 else f"{where}, master {address_of(master)}"
 
 
-def _address(redis: Redis) -> str:
-    options = redis.connection_pool.connection_kwargs
+def address_of(redis: Redis) -> str:
+    """Where a client leads, for messages."""
+    pool = redis.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return f"the Sentinels' master {pool.service_name}"
+    options = pool.connection_kwargs
     return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 import structlog
 from redis.asyncio import Redis
 
-from call_events import keys
 from call_events.claims import GroupClaims
 from call_events.clock import SystemClock
 from call_events.drain import Drain, ParkCall
@@ -131,7 +130,7 @@ class Consumer:
             LogUnavailable: Redis cannot be reached at the start. Later outages are waited for.
         """
         await self._reader.prepare()
-        await self._runner.meet(*(keys.bell(tag) for tag in keys.TAGS))
+        await self._runner.meet()
         log.info("consumer.started", group=self._group)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._reader.run(), name=f"{self._group}-reader")

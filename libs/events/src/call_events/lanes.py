@@ -132,13 +132,13 @@ class Lanes:
         connection = await pool.get_connection()
         try:
             server = await self._server_on(connection)
-            self._meets(server, batch)
             going = [item for item in batch if item.server is None or item.server == server]
             await connection.send_packed_command(
                 b"".join([as_text(item) if by_text and item.script else item.packed for item in going])
             )
             async with asyncio.timeout(connection.socket_timeout):  # one for all: one each costs more than the reading
                 answers = await self._read(connection, going)
+            self._answered(server, going, answers)
         except BaseException:
             await connection.disconnect(nowait=True)  # answers may still be on their way: nobody else may read them
             raise
@@ -149,8 +149,8 @@ class Lanes:
         rest = iter(answers)
         return [next(rest) if item.server is None or item.server == server else _changed() for item in batch]
 
-    def _meets(self, server: str, batch: Sequence[Item]) -> None:
-        """The batch is about to go to this server."""
+    def _answered(self, server: str, going: Sequence[Item], answers: Sequence[Any]) -> None:
+        """So has this server; those who wait do not know yet."""
 
     async def _server_on(self, connection: Any) -> str:
         """The run-id of the server at its other end, who is the one that was met last.

@@ -1,7 +1,8 @@
 """The log as a whole and each group of it, in numbers: what the server says of itself and of the doorbells."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from redis.asyncio import Redis
@@ -9,6 +10,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from call_events import keys
 from call_events.asking import asked
+from call_events.cluster import ClusterClient
+from call_events.connection import address_of
 from call_events.runner import translated
 
 #: Older servers do not know how many doorbells are undelivered after some trims; then they are counted, up to so many.
@@ -65,6 +68,8 @@ class Server:
     last_write_ok: bool
     last_rewrite_ok: bool
     rewriting: bool
+    #: Host and port where there are several: the masters of a Cluster.
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,19 @@ class Doorbells:
     retired: int
 
 
-async def server(redis: Redis) -> Server:
-    """Ask the server about itself.
+async def servers(redis: Redis) -> list[Server]:
+    """Ask the server about itself; every master on a Cluster.
 
     Raises:
-        LogUnavailable: it cannot be asked.
+        LogUnavailable: one of them cannot be asked.
     """
+    if not isinstance(redis, ClusterClient):
+        return [await _server(redis)]
+    masters = await asked(redis.masters.all())
+    return sorted([replace(await _server(one), address=address_of(one)) for one in masters], key=attrgetter("address"))
+
+
+async def _server(redis: Redis) -> Server:
     info: Mapping[str, Any] = await asked(redis.info("server", "memory", "persistence", "replication"))
     return Server(
         kind=str(info.get("server_name", "redis")),

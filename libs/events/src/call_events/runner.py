@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from call_events import scripts
+from call_events import keys, scripts
 from call_events.cluster import ClusterClient
 from call_events.cluster_lanes import ClusterLanes
 from call_events.errors import OurMistake
@@ -50,30 +50,31 @@ class ScriptRunner:
         """Run-id of the server that was last asked about this key; absent until the first answer."""
         return self._lanes.server(key)
 
-    async def meet(self, *keys: str) -> None:
-        """Ask about these keys, so that the servers which have them now are known.
+    async def meet(self, *at: str) -> None:
+        """Ask about these keys (none: about every shard), so that the servers which have them now are known.
 
         Raises:
             LogUnavailable: one of them does not answer.
         """
-        await self.ask(*(("EXISTS", key) for key in keys))
+        await self.ask(*(("EXISTS", key) for key in at or map(keys.bell, keys.TAGS)))
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` once for each change of the server, as soon as it is noticed: when one is needed next.
 
         It runs before anything is sent to the new one, must return at once and must not raise. On a Cluster each of the
-        log's sixteen tags has its server, which changes as well when the tag's slot moves.
+        log's sixteen tags has its server, which changes as well when the tag's slot moves; there it runs before anybody
+        gets an answer of the new one.
         """
         self._on_change.append(tell)
 
     def run(
-        self, name: str, keys: Sequence[str], args: Sequence[Arg], *, server: str | None = None
+        self, name: str, at: Sequence[str], args: Sequence[Arg], *, server: str | None = None
     ) -> "asyncio.Future[Any]":
         """The script's answer, to be awaited.
 
         Args:
             name: of the script.
-            keys: all it touches.
+            at: the keys, all that it touches.
             args: what it is told.
             server: run-id of the only server it may run on; if it is answered, it ran there.
 
@@ -85,13 +86,13 @@ class ScriptRunner:
         """
         script = self._scripts[name]
         try:
-            wire = packed("EVALSHA", script.sha, keys, args)
+            wire = packed("EVALSHA", script.sha, at, args)
         except (ValueError, TypeError) as error:  # a lone surrogate, None: the text would repeat what it may not
             raise OurMistake(
                 f"cannot ask Redis to {name}: an argument cannot be sent ({type(error).__name__})"
             ) from None
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._lanes.queue_up(Item(script, keys, args, wire, server, future))
+        self._lanes.queue_up(Item(script, at, args, wire, server, future))
         return future
 
     async def ask(self, *commands: Sequence[Arg]) -> list[Any]:

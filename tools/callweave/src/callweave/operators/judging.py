@@ -1,8 +1,9 @@
 """What of a log's state needs a person, and what that person does. Pure: state in, findings out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from call_events.overview import Server
 from callweave.operators.spool import Spool
 from callweave.operators.status import MOST_REFUSED, GroupStatus, LogStatus, Unhandled
 from callweave.operators.words import many, size, span
@@ -34,7 +35,10 @@ def findings(status: LogStatus, *, older_than_s: float) -> list[Finding]:
         status: what was seen.
         older_than_s: an event that a group has not handled for so long is one too much.
     """
-    found = [*_server(status)]
+    found: list[Finding] = []
+    for server in status.servers:
+        at = f"{server.address}: " if server.address else ""
+        found += [replace(one, text=at + one.text) for one in _server(server)]
     for group in status.groups:
         found += _group(group, older_than_s)
     if status.spool is not None:
@@ -42,8 +46,7 @@ def findings(status: LogStatus, *, older_than_s: float) -> list[Finding]:
     return found
 
 
-def _server(status: LogStatus) -> Iterator[Finding]:
-    server = status.server
+def _server(server: Server) -> Iterator[Finding]:
     if server.role not in ("", "master"):
         yield Finding(
             "replica",

@@ -50,7 +50,8 @@ class GroupStatus:
 class LogStatus:
     """All of it."""
 
-    server: overview.Server
+    #: Several on a Cluster.
+    servers: Sequence[overview.Server]
     doorbells: int
     open_calls: int
     ended_calls: int
@@ -73,7 +74,7 @@ async def look(redis: Redis, spool_dir: Path | None, *, now_s: float) -> LogStat
     """
     spool = None if spool_dir is None else spools.look(spool_dir)
     names = await Admin(redis).groups()
-    about = await overview.server(redis)
+    about = await overview.servers(redis)
     bells, theirs = await overview.overview(redis, names)
     groups = {one.group: GroupStatus(one.group, one) for one in theirs}
     calls = ended = 0

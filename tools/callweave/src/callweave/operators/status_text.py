@@ -28,16 +28,18 @@ def page(status: LogStatus, found: Sequence[Finding]) -> RenderableType:
 
 
 def head(status: LogStatus) -> list[str]:
-    """The server, the calls, the spool."""
-    server = status.server
+    """The server or servers, the calls, the spool."""
     counts = f"{status.open_calls} open, {status.ended_calls} ended, {status.retired_calls} retired lately"
-    role = f"{server.role}, {many(server.replicas, 'replica')}"
-    lines = [
-        f"server  {server.kind} {server.version}, {role}, up {span(server.uptime_s)}",
-        f"memory  {_memory(server)}",
-        f"on disk {_disk(server)}",
-        f"calls   {counts}; {many(status.doorbells, 'doorbell')}",
-    ]
+    lines = []
+    for server in status.servers:
+        role = f"{server.role}, {many(server.replicas, 'replica')}"
+        at = f" at {server.address}" if server.address else ""
+        lines += [
+            f"server  {server.kind} {server.version}{at}, {role}, up {span(server.uptime_s)}",
+            f"memory  {_memory(server)}",
+            f"on disk {_disk(server)}",
+        ]
+    lines.append(f"calls   {counts}; {many(status.doorbells, 'doorbell')}")
     if (spool := status.spool) is not None:
         what = f"{many(spool.files, 'file')}, {size(spool.size_bytes)}, waiting for {span(spool.oldest_s)}"
         refused = f"; {many(spool.refused, 'file')} refused" if spool.refused else ""

@@ -25,21 +25,27 @@ class LoopbackCluster:
         *,
         masters: int = 3,
         replicas: int = 0,
+        spares: int = 0,
         program: Path | None = None,
         node_timeout_ms: int = 1000,
         options: Sequence[str] = (),
     ) -> None:
-        """``replicas`` counts those of every master; ``options`` go to every node's command line."""
-        self._numbers = (masters, replicas)
+        """``replicas`` counts those of every master; a spare is a master without slots, which no URL names.
+
+        ``options`` go to every node's command line.
+        """
+        self._numbers = (masters, replicas, spares)
         self._program = program
         self._options = (
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
+            *("--cluster-allow-replica-migration", "no"),  # a master that gave its last slot away stays one
             *("--repl-diskless-sync-delay", "0", *options),
         )
         self._stack = AsyncExitStack()
         self.masters: list[EmbeddedRedis] = []
         #: The replicas of the first master, then of the second …
         self.replicas: list[EmbeddedRedis] = []
+        self.spares: list[EmbeddedRedis] = []
 
     @property
     def url(self) -> str:
@@ -52,10 +58,11 @@ class LoopbackCluster:
         Raises:
             LogUnavailable: a node did not start, or the Cluster did not form in time.
         """
-        masters, replicas = self._numbers
+        masters, replicas, spares = self._numbers
         scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callweave-cluster-"))
-        nodes = [await self._node(Path(scratch, str(number))) for number in range(masters * (1 + replicas))]
-        self.masters, self.replicas = nodes[:masters], nodes[masters:]
+        nodes = [await self._node(Path(scratch, str(number))) for number in range(masters * (1 + replicas) + spares)]
+        self.masters, self.replicas = nodes[:masters], nodes[masters : masters * (1 + replicas)]
+        self.spares = nodes[masters * (1 + replicas) :]
         for number, node in enumerate(self.masters):
             first, last = SLOTS * number // masters, SLOTS * (number + 1) // masters - 1
             await ask(node.port, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
@@ -71,6 +78,11 @@ class LoopbackCluster:
         """Stop every node. Idempotent."""
         await self._stack.aclose()
 
+    @property
+    def nodes(self) -> list[EmbeddedRedis]:
+        """All of them."""
+        return [*self.masters, *self.replicas, *self.spares]
+
     async def id_of(self, node: EmbeddedRedis) -> str:
         """The node's name in the Cluster."""
         return str((await ask(node.port, "CLUSTER", "MYID")).decode())
@@ -78,12 +90,12 @@ class LoopbackCluster:
     async def owner(self, slot: int) -> EmbeddedRedis:
         """Which master has the slot, by what most of them say."""
         told: list[int] = []
-        for node in (*self.masters, *self.replicas):
+        for node in self.nodes:
             for first, last, master, *_ in await answers(node.port, "CLUSTER", "SLOTS") or ():
                 if first <= slot <= last:
                     told.append(int(master[1]))
         port = max(told, key=told.count)
-        return next(node for node in (*self.masters, *self.replicas) if node.port == port)
+        return next(node for node in self.nodes if node.port == port)
 
     async def move_slot(self, slot: int, to: EmbeddedRedis, *, keys_at_once: int = 10) -> None:
         """Move it key by key while everybody goes on, as ``redis-cli --cluster reshard`` does.
@@ -91,16 +103,28 @@ class LoopbackCluster:
         Raises:
             redis.exceptions.RedisError: a node refuses.
         """
+        await self.begin_to_move(slot, to)
+        await self.move_keys(slot, to, keys_at_once=keys_at_once)
+        await self.end_move(slot, to)
+
+    async def begin_to_move(self, slot: int, to: EmbeddedRedis) -> None:
+        """From now on the old master sends whoever asks for a key that it does not have to the new one."""
         source = await self.owner(slot)
-        source_id, target_id = await self.id_of(source), await self.id_of(to)
-        await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
-        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", await self.id_of(source))
+        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", await self.id_of(to))
+
+    async def move_keys(self, slot: int, to: EmbeddedRedis, *, keys_at_once: int = 10) -> None:
+        """Until the old master has none."""
+        source = await self.owner(slot)
         while found := await ask(source.port, "CLUSTER", "GETKEYSINSLOT", slot, keys_at_once):
-            await ask(
-                source.port, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *(one.decode() for one in found)
-            )
-        for node in (to, source, *(one for one in self.masters if one not in {to, source})):
-            await ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+            names = [name.decode() for name in found]
+            await ask(source.port, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *names)
+
+    async def end_move(self, slot: int, to: EmbeddedRedis) -> None:
+        """The slot is the new master's, and all masters are told."""
+        source, target = await self.owner(slot), await self.id_of(to)
+        for node in (to, source, *(one for one in (*self.masters, *self.spares) if one not in {to, source})):
+            await ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target)
 
     async def __aenter__(self) -> Self:
         try:
@@ -126,13 +150,13 @@ class LoopbackCluster:
         raise AssertionError("unreachable")
 
     async def _all_know(self) -> bool:
-        told = [(await ask(node.port, "CLUSTER", "INFO")).decode() for node in (*self.masters, *self.replicas)]
+        told = [(await ask(node.port, "CLUSTER", "INFO")).decode() for node in self.nodes]
         return all(f"cluster_known_nodes:{len(told)}\r" in one for one in told) and all(
             "cluster_state:ok" in one for one in told[: len(self.masters)]
         )
 
     async def _all_is_well(self) -> bool:
-        for node in (*self.masters, *self.replicas):
+        for node in self.nodes:
             shards = [shard for shard in await ask(node.port, "CLUSTER", "SLOTS") if len(shard) == 3 + self._numbers[1]]
             if len(shards) < len(self.masters) or b"cluster_state:ok" not in await ask(node.port, "CLUSTER", "INFO"):
                 return False

@@ -61,7 +61,7 @@ def _from_package(package: str, *inside: str) -> Path:
 @cache
 def _from_debian() -> Path:
     """The folder of :data:`_DEBIAN_PROGRAMS`, fetched if need be."""
-    programs = cache_directory() / "redis-7.0-debian"
+    programs = cache_directory() / "redis-7-debian"
     if all(os.access(programs / name, os.X_OK) for name in _DEBIAN_PROGRAMS):
         return programs
     apt, unpack = shutil.which("apt-get"), shutil.which("dpkg-deb")

@@ -16,6 +16,10 @@ from call_events.embedded import EmbeddedRedis
 from standins.servers.asking import answers, ask, until
 
 MASTER = "callweave"
+#: Sentinels ping once a second. A shorter time makes them take a master that they have just promoted for dead, and
+#: promote another replica, if there is one, which lacks what the first has taken meanwhile.
+_DOWN_AFTER_MS = {1: 500}
+_DOWN_AFTER_OF_MORE_MS = 2000
 _CONFIGURATION = """\
 port {port}
 bind 127.0.0.1
@@ -36,16 +40,16 @@ class WatchedRedis:
         *,
         replicas: int = 1,
         program: Path | None = None,
-        down_after_ms: int = 500,
         options: Sequence[str] = (),
     ) -> None:
         """``options`` go to every server's command line, the Sentinels have none."""
         self._number = 1 + replicas
         self._program = program
-        self._down_after_ms = down_after_ms
+        self._down_after_ms = _DOWN_AFTER_MS.get(replicas, _DOWN_AFTER_OF_MORE_MS)
         self._options = ("--repl-diskless-sync-delay", "0", *options)
         self._stack = AsyncExitStack()
-        self._sentinels: list[int] = []
+        #: By port.
+        self._sentinels: dict[int, subprocess.Popen[bytes]] = {}
         self.servers: list[EmbeddedRedis] = []
 
     @property
@@ -74,6 +78,10 @@ class WatchedRedis:
     async def stop(self) -> None:
         """Stop all of them. Idempotent."""
         await self._stack.aclose()
+
+    def kill_a_sentinel(self) -> None:
+        """The one that the URL names first."""
+        _end(self._sentinels.pop(next(iter(self._sentinels))))
 
     async def master(self) -> EmbeddedRedis:
         """The server that is master by what most Sentinels say."""
@@ -118,7 +126,7 @@ class WatchedRedis:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._sentinels.append(port)
+        self._sentinels[port] = sentinel
         self._stack.callback(_end, sentinel)
 
     async def _all_follow(self) -> bool:
