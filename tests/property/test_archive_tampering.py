@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from call_archive.archive import Archive
 from call_archive.directory import DirectoryStore
+from call_archive.errors import BadObject
 from call_archive.findings import Finding
+from call_archive.links import read_link
 from call_archive.ports import Head
+from call_archive.sealed import read_sealed
 from call_archive.verify import verify_archive
 from support.archives import Site
 
@@ -163,3 +166,34 @@ def test_a_whole_archive_that_was_written_anew_is_found_by_what_is_remembered_ou
         asyncio.run(Site(Path(elsewhere)).seal(*CALLS))
         codes = [finding.code for finding in faults_in(sealed, Path(elsewhere))]
     assert codes == ["link-edited"]
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            b'{"seq":1,"e":{}}',
+            b'{"seq":1,"e":',
+            b'{"seq":"x","fields":[]}',
+            b'{"seq":1,"fields":7}',
+            b"[]",
+            b"null",
+            b"",
+        ),
+        *(b'{"group":"ccm","entry":"1-0","r":{}}', b'{"group":"\\ud800","entry":"1-0","r":1}', b'{"manifest":{}}'),
+        *(b'{"manifest":', b'{"fields":[[1,2]],"seq":1}', b'{"group":"a","entry":"x","fields":[]}'),
+        b'{"seq":' + b"9" * 5000 + b',"e":1}',
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=st.lists(PIECES | st.binary(max_size=60), max_size=8), whole=st.booleans())
+def test_whatever_stands_in_a_file_is_told_and_stops_nobody(sealed: Sealed, lines: list[bytes], whole: bool) -> None:
+    path = sealed.calls[0]
+    header = zstandard.ZstdDecompressor().decompressobj().decompress((sealed.root / path).read_bytes())
+    body = b"\n".join(lines) + b"\n"
+    packed = zstandard.compress(header) + zstandard.compress(body)
+    with pytest.raises(BadObject):
+        read_sealed(packed if whole else body, path=str(path))
+    with pytest.raises(BadObject):
+        read_link(body, path="chain/000/000/000000001.jsonl")

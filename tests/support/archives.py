@@ -38,12 +38,13 @@ class RememberedHead:
 
 
 def entries_of(call: CallId, utterances: int = 2) -> list[Entry]:
-    """A call from its beginning to its end, as redis-py gives it."""
+    """A call from its beginning to its end, as redis-py gives it; always the same bytes."""
     events = [started(call)]
     for number in range(utterances):
         events += [speaking(call, f"u{number}"), said(call, f"u{number}", f"sentence number {number}")]
     events.append(ended(call))
-    return [(b"0-%d" % seq, {b"e": encode(event)}) for seq, event in enumerate(events, 1)]
+    named = [event.model_copy(update={"id": f"{call}-{seq}"}) for seq, event in enumerate(events, 1)]
+    return [(b"0-%d" % seq, {b"e": encode(event)}) for seq, event in enumerate(named, 1)]
 
 
 def receipts_of(count: int) -> list[Entry]:

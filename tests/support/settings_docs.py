@@ -34,7 +34,9 @@ SERVICES: tuple[tuple[str, type[BaseSettings]], ...] = (
 )
 
 SHARED = {
-    "REDIS_URL": "The event log: `redis://`, `rediss://` or `unix://`. Valkey ≥ 7.2 or Redis ≥ 7.0, `noeviction`.",
+    "REDIS_URL": "The event log: `redis://host:port/db`, `unix:///path`, "
+    "`redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`; `rediss` for TLS. "
+    "Valkey ≥ 7.2 or Redis ≥ 7.0, `noeviction`.",
     "LIVEKIT_URL": "LiveKit server, e.g. `ws://127.0.0.1:7880`.",
     "LIVEKIT_API_KEY": "A key of that server. Give each service its own.",
     "LIVEKIT_API_SECRET": "The secret that belongs to it, at least 32 characters.",

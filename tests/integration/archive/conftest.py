@@ -1,6 +1,7 @@
 """The archiver as a process, beside the two groups it waits for."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -72,7 +73,10 @@ Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 @pytest_asyncio.fixture
 async def start(redis_url: str, root: Path, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts archivers; what still runs in the end is told to stop, and must."""
+    """Starts archivers; what still runs in the end is told to stop, and must.
+
+    ``start(step)``: one that dies there; ``real``: the shipped command; ``quiet``: the same, and nobody hears it.
+    """
     quick = {
         "REDIS_URL": redis_url,
         "ARCHIVE_URL": str(root),
@@ -101,9 +105,11 @@ async def start(redis_url: str, root: Path, tmp_path: Path) -> AsyncIterator[Sta
 async def _start(
     stack: AsyncExitStack, log: Path, step: str, env: Mapping[str, str], running: list[asyncio.subprocess.Process]
 ) -> asyncio.subprocess.Process:
-    output = stack.enter_context(log.open("wb"))
+    target = Path(os.devnull) if step == "quiet" else log
+    output = stack.enter_context(target.open("wb"))
+    program = ("archiver",) if step in {"real", "quiet"} else ("support.archiver_process", step)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "support.archiver_process", step), env=env, stdout=output, stderr=output
+        *(sys.executable, "-m", *program), env=env, stdout=output, stderr=output
     )
     running.append(process)
     return process

@@ -14,6 +14,7 @@ from call_archive.findings import Finding
 from call_archive.head import RedisHead
 from call_archive.verify import verify_archive
 from call_events import keys
+from call_events.admin import Admin
 from call_events.ids import CallId
 from integration.archive.conftest import Start, consuming, play
 from support.archiver_process import Step
@@ -133,3 +134,29 @@ async def test_sigterm_finishes_what_is_in_hand(redis: Redis, root: Path, start:
         assert await process.wait() == 0
     assert await proof(redis, root) == []
     assert [one.call async for _, one in Archive(DirectoryStore(root)).linked()] == [CALL]
+
+
+async def test_a_call_that_a_person_let_the_archive_pass_over_is_not_let_go(
+    redis: Redis, root: Path, start: Start
+) -> None:
+    """Nothing else holds it: better it stays in Redis than nowhere."""
+    async with consuming(redis, "archive", "ccm", "transfer"):
+        await play(redis, CALL)
+        await wait_until(lambda: at_end(redis, "archive"))
+    process = await start(ARCHIVER_GRACE_S="0")
+    second = CallId("call-2")
+    async with consuming(redis, "ccm", "transfer"):
+        await play(redis, second)
+        await wait_until(lambda: events_in_archive(root, second), what="it is at work")
+        await wait_until(lambda: gone(redis, second), what="and has swept")
+    process.terminate()
+    await process.wait()
+    assert await events_in_redis(redis, CALL) == EVENTS
+
+
+async def at_end(redis: Redis, group: str) -> bool:
+    return (await Admin(redis).state(group, CALL)).cursor == EVENTS
+
+
+async def gone(redis: Redis, call: CallId) -> bool:
+    return not await redis.exists(keys.call_keys(call).stream)

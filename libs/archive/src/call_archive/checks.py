@@ -76,7 +76,7 @@ def check_receipts(call: CallId, receipts: Iterable[StoredReceipt], *, last: int
         if not isinstance(seq, int) or not 1 <= seq <= last:
             found.append(Finding(Code.RECEIPT_WRONG, call, where, "it is about no event of this call"))
         left, _, right = receipt.entry.partition("-")
-        at = (int(left or 0), int(right or 0)) if (left + right).isdecimal() else (0, 0)
+        at = int(left), int(right)
         if at <= newest.get(receipt.group, (0, 0)):
             found.append(Finding(Code.RECEIPT_WRONG, call, where, "it stands after one that was written later"))
         newest[receipt.group] = at

@@ -1,5 +1,6 @@
 """Seals one finished call: checks that it is whole, writes its file, reads it back. Safe to repeat, and to be raced."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ async def seal(store: Store, finished: FinishedCall, *, by: str, at: datetime) -
         StoreUnavailable: not known to be sealed; do it again.
     """
     path = call_path(finished.call)
-    content, _ = _written(finished, by=by, at=at)
+    content = await asyncio.to_thread(_written, finished, by=by, at=at)  # a long call takes a second to pack
     try:
         await store.create(path, content)
         created = True
@@ -92,7 +93,7 @@ def _same(sealed: SealedCall, finished: FinishedCall) -> bool:
     return (sealed.events, sealed_receipts) == (finished.events, receipts)
 
 
-def _written(finished: FinishedCall, *, by: str, at: datetime) -> tuple[bytes, Manifest]:
+def _written(finished: FinishedCall, *, by: str, at: datetime) -> bytes:
     decoded = [event.decoded(finished.call) for event in finished.events]
     known = [event for event in (decoded[0], decoded[-1]) if wire_type(event) != UNDECODABLE]
     header = Header(
@@ -118,7 +119,7 @@ def _written(finished: FinishedCall, *, by: str, at: datetime) -> tuple[bytes, M
             sealed_at=at,
         )
 
-    return write_sealed(header, finished.events, finished.receipts, manifest_of)
+    return write_sealed(header, finished.events, finished.receipts, manifest_of)[0]
 
 
 async def _read_back(store: Store, path: str, written: bytes | None) -> SealedCall:
@@ -129,7 +130,7 @@ async def _read_back(store: Store, path: str, written: bytes | None) -> SealedCa
     if written is not None and content != written:
         raise StoreUnavailable(f"{path}: the store gives other bytes than it was given")
     try:
-        return read_sealed(content, path=path)
+        return await asyncio.to_thread(read_sealed, content, path=path)
     except BadObject as error:
         raise SealRefused(f"what is sealed already cannot be read: {error}") from error
 

@@ -38,8 +38,9 @@ _LEVEL = 9
 #: A call of 50,000 events has 25 MB. More is not ours, whatever its few bytes claim to unpack to.
 MOST_BYTES = 1 << 30
 _CHUNK = 1 << 20
-_EVENT = re.compile(rb'\{"seq":(\d+),"e":(.*)\}', re.DOTALL)
-_RECEIPT = re.compile(rb'\{"group":("(?:[^"\\]|\\.)*"),"entry":"([0-9-]+)","r":(.*)\}', re.DOTALL)
+_EVENT = re.compile(rb'\{"seq":(\d{1,18}),"e":(.*)\}', re.DOTALL)
+_RECEIPT = re.compile(rb'\{"group":("(?:[^"\\]|\\.)*"),"entry":"(\d{1,20}-\d{1,20})","r":(.*)\}', re.DOTALL)
+_ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MANIFEST = b'{"manifest":'
 
 P = TypeVar("P", Header, Manifest)
@@ -234,14 +235,15 @@ def _entries(
 def _entry(line: bytes) -> StoredEvent | StoredReceipt | None:
     if event := _EVENT.fullmatch(line):
         return StoredEvent(int(event[1]), {b"e": event[2]})
-    if receipt := _RECEIPT.fullmatch(line):
-        return StoredReceipt(orjson.loads(receipt[1]), receipt[2].decode(), {b"r": receipt[3]})
     try:
+        if receipt := _RECEIPT.fullmatch(line):
+            return StoredReceipt(orjson.loads(receipt[1]), receipt[2].decode(), {b"r": receipt[3]})
         wire = orjson.loads(line)
         fields = {base64.b64decode(name, validate=True): base64.b64decode(value) for name, value in wire["fields"]}
         if "seq" in wire:
-            return StoredEvent(int(wire["seq"]), fields)
-        return StoredReceipt(str(wire["group"]), str(wire["entry"]), fields)
+            return StoredEvent(wire["seq"], fields) if type(wire["seq"]) is int else None
+        group, entry = str(wire["group"]), str(wire["entry"])
+        return StoredReceipt(group, entry, fields) if _ENTRY_ID.fullmatch(entry) else None
     except (ValueError, KeyError, TypeError):
         return None
 

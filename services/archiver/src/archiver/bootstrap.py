@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -13,17 +13,18 @@ from redis.asyncio import Redis
 
 from archiver.adapters.prometheus import PrometheusGauges
 from archiver.adapters.redis_calls import RedisBookmark, RedisCalls
-from archiver.entrypoints.stream import archive_calls
+from archiver.entrypoints.stream import Sweep, archive_calls
 from archiver.handlers.leaving import Departures
 from archiver.handlers.retention import Retention
 from archiver.handlers.sealing import Sealing
+from archiver.handlers.tidying import keep_tidy
 from archiver.settings import Settings
 from call_archive.chain import Chain, Gatherer
 from call_archive.erasure import GROUP
 from call_archive.errors import ChainBroken, StoreUnavailable
 from call_archive.head import RedisHead
 from call_archive.ports import Store
-from call_archive.signing import load_signer
+from call_archive.signing import Signer, load_signer
 from call_archive.stores import S3Options, open_store
 from call_events.admin import Admin
 from call_events.clock import SystemClock
@@ -47,7 +48,7 @@ class Archiver:
         groups = settings.groups.split(",")
         calls = RedisCalls(Admin(redis), runner, groups=groups, grace_s=settings.grace_s)
         self._gatherer = Gatherer(chain, pause_s=settings.link_pause_s)
-        self._departures = Departures(calls, gauges, clock, sweep_s=settings.sweep_s)
+        departures = Departures(calls, gauges, clock, sweep_s=settings.sweep_s)
         self._sealing = Sealing(
             store,
             self._gatherer,
@@ -56,29 +57,30 @@ class Archiver:
             clock,
             by=instance,
             settle=timedelta(seconds=settings.settle_s),
-            let_go=self._departures.soon,
+            let_go=departures.soon,
         )
-        self._retention = (
-            None
-            if settings.keep_days is None
-            else Retention(
-                store,
-                chain,
-                RedisBookmark(runner),
-                gauges,
-                clock,
-                keep=timedelta(days=settings.keep_days),
-                by=instance,
-            )
-        )
+        self._sweeps: dict[str, Callable[[], Sweep]] = {
+            "departures": departures.run,
+            "tidying": lambda: keep_tidy(store),
+        }
+        if settings.keep_days is not None:
+            keep, bookmark = timedelta(days=settings.keep_days), RedisBookmark(runner)
+            retention = Retention(store, chain, bookmark, gauges, clock, keep=keep, by=instance)
+            self._sweeps["retention"] = retention.run
         options = ConsumerOptions(slots=settings.slots, lease_s=settings.lease_s, stop_budget_s=settings.stop_budget_s)
         self._consumer = Consumer(
-            redis, group=GROUP, worker=instance, handler=self._sealing, options=options, runner=runner
+            redis,
+            group=GROUP,
+            worker=instance,
+            handler=self._sealing,
+            options=options,
+            runner=runner,
+            endpoint="the archive, at ARCHIVE_URL",
         )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; see ``entrypoints.stream``."""
-        await archive_calls(self._consumer, self._gatherer, self._departures, self._retention, stop)
+        await archive_calls(self._consumer, self._gatherer, self._sweeps, stop)
 
     def readiness(self) -> Mapping[str, str | bool]:
         """For ``GET /health``. A store that does not serve is only told of: calls wait, and no restart mends it."""
@@ -98,7 +100,7 @@ async def archiver(settings: Settings) -> AsyncIterator[Archiver]:
         BadSetting, CannotReach, LogUnavailable: one line with the mend.
     """
     instance = f"archiver/{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    signer = None if settings.signing_key_file is None else load_signer(settings.signing_key_file)
+    signer = _signer(settings)
     store = open_store(settings.archive_url, s3=_s3(settings))
     async with AsyncExitStack() as stack:
         redis = connect(settings.redis_url, max_connections=settings.slots + _SPARE_CONNECTIONS)
@@ -112,6 +114,15 @@ async def archiver(settings: Settings) -> AsyncIterator[Archiver]:
         )
         log.info("service.started", instance=instance, http_port=health.port, archive=store.url, links=links)
         yield service
+
+
+def _signer(settings: Settings) -> Signer | None:
+    if settings.signing_key_file is None:
+        return None
+    try:
+        return load_signer(settings.signing_key_file)
+    except BadSetting as error:
+        raise BadSetting(f"ARCHIVER_SIGNING_KEY_FILE: {error}") from error
 
 
 async def _open(store: Store, chain: Chain) -> int:

@@ -10,6 +10,9 @@ from call_archive.model import LinkedCall, StoredLink
 from call_archive.seal import FinishedCall
 from call_events.ids import CallId
 
+#: Receipts of the group ``archive``: the end was seen; the call is sealed and linked.
+ENDED_SEEN, SEALED = "ended_seen", "sealed"
+
 
 class FinishedCalls(Protocol):
     """Ended calls as the log holds them."""
@@ -45,7 +48,15 @@ class Leaving(Protocol):
     """Lets calls go from Redis."""
 
     async def let_go(self, call: CallId) -> Going:
-        """Have it forgotten after the grace, if it has ended and every group, ours too, has finished with it.
+        """Have it forgotten after the grace, if we have sealed it and every group has finished with it.
+
+        Raises:
+            LogUnavailable: could not be asked.
+        """
+        ...
+
+    async def waits_for(self, call: CallId) -> Sequence[str]:
+        """The groups that have not finished with a call.
 
         Raises:
             LogUnavailable: could not be asked.

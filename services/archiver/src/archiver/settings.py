@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     #: Seconds for which links are gathered: at least so far apart are two of one archiver.
     link_pause_s: float = Field(default=0.5, ge=0, le=60, description="seconds from 0 to 60")
     #: Calls looked at or sealed at the same time.
-    slots: int = Field(default=32, ge=1, le=1024, description="a number from 1 to 1024")
+    slots: int = Field(default=128, ge=1, le=1024, description="a number from 1 to 1024")
     #: Seconds until another archiver takes up what a killed one had in hand.
     lease_s: float = Field(default=6.0, ge=1, le=300, description="seconds from 1 to 300")
     #: Seconds between two looks at everything that is in Redis.

@@ -13,6 +13,8 @@ from call_events.errors import CallEventsError
 from call_events.logs import configure_logging
 from callweave.commands import finding, keeping, operating, proving, reading
 from callweave.commands.options import AUDITING, OPERATING
+from callweave.operators.dlq_commands import dlq
+from callweave.operators.log_commands import log_app
 
 HELP = """Read the calls in the event log and in the archive, prove them, and give back to the services what is stuck.
 
@@ -33,6 +35,8 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
 )
 for _panel, _command in _COMMANDS:
     app.command(rich_help_panel=_panel)(_command)
+app.add_typer(log_app, name="log", rich_help_panel=OPERATING)
+app.add_typer(dlq, name="dlq", rich_help_panel=OPERATING)
 
 
 def main() -> None:

@@ -5,9 +5,6 @@ is kept where the calls are: in the log's Redis as stream ``cc:reads``, which no
 is at hand, in its store as objects that are only ever created.
 """
 
-import os
-import pwd
-import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +17,7 @@ from redis.exceptions import RedisError
 from call_events.errors import BadSetting, CallEventsError
 from call_events.runner import translated
 from callweave.settings import Settings
+from callweave.who import person
 
 #: One stream for the whole log. Not under a shard's tag: it is about readers, and no script touches it.
 KEY = "cc:reads"
@@ -69,23 +67,7 @@ def reading(settings: Settings, command: str, calls: Sequence[str], *, why: str 
     reason = (why or settings.why or "").strip()
     if not reason and settings.why_required:
         raise BadSetting("say why you read this: --why TEXT, or CALLWEAVE_WHY; nothing was shown")
-    return Reading(now, reader(settings)[:_LONGEST], reason[:_LONGEST] or NOT_STATED, command, tuple(calls))
-
-
-def reader(settings: Settings) -> str:
-    """Who asks: as they are named by CALLWEAVE_USER, else the user of this process and its machine."""
-    if settings.user is not None and settings.user.strip():
-        return settings.user.strip()
-    return f"{_account()}@{socket.gethostname()}"
-
-
-def _account() -> str:
-    """By its number, not by the environment, which anybody may set."""
-    number = os.getuid()
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"uid {number}"
+    return Reading(now, person(settings.user)[:_LONGEST], reason[:_LONGEST] or NOT_STATED, command, tuple(calls))
 
 
 class RedisReadings:

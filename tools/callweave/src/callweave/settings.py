@@ -15,6 +15,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
     #: Directory of the embedded log that is used when REDIS_URL is absent.
     log_dir: Path = Path(".run/log")
+    #: Where the voice-workers of this machine keep events while Redis is away (their VOICE_WORKER_SPOOL_DIR), for
+    #: `callweave log status`. Absent: not looked at.
+    spool_dir: Path | None = None
     #: The archive of sealed calls: a directory, or the `s3://…` URL of a bucket; ARCHIVE_URL, as the archiver has it,
     #: does as well. `--archive` overrides both.
     archive: str | None = Field(default=None, validation_alias=AliasChoices("CALLWEAVE_ARCHIVE", "ARCHIVE_URL"))
@@ -32,7 +35,8 @@ class Settings(BaseSettings):
     #: File with the private key (PEM, Ed25519) that signs the link which `erase` adds to the chain; needed where the
     #: archiver signs its links.
     archive_signing_key: Path | None = None
-    #: Who reads, in the record of readings. Absent: the account on this machine and the machine's name.
+    #: Who is at the keyboard: in the record of readings, and with what is decided. Absent: the account on this machine
+    #: and the machine's name.
     user: str | None = None
     #: Why calls are read, e.g. a ticket; `--why` overrides it.
     why: str | None = None

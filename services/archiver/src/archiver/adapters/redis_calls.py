@@ -1,16 +1,18 @@
 """``ports.FinishedCalls``, ``ports.Leaving`` and ``ports.Bookmark`` on the log in Redis."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from archiver.domain.ripeness import GroupProgress
-from archiver.ports import Going
+from archiver.ports import SEALED, Going
 from call_archive.erasure import GROUP
 from call_archive.errors import SealRefused
 from call_archive.head import HEAD_KEY
 from call_archive.seal import FinishedCall, finished_call
 from call_events import keys
 from call_events.admin import Admin
+from call_events.claims import read_receipt
 from call_events.codec import decode
 from call_events.entries import Entry, script_entries
 from call_events.errors import BadEvent
@@ -21,6 +23,8 @@ from call_events.runner import ScriptRunner
 _PAGE = 1000
 #: Calls of one shard that a sweep looks at.
 _MOST_PER_SHARD = 10_000
+#: Of this group for one call: that its end was seen, that it is sealed, and what a person may have decided.
+_LAST_RECEIPTS = 10
 
 
 class RedisCalls:
@@ -39,6 +43,8 @@ class RedisCalls:
         self._runner = runner
         self._groups = tuple(groups)
         self._grace_s = grace_s
+        #: Every group that reads the log, as far as is known.
+        self._reading: Sequence[str] = []
 
     async def progress(self, call: CallId) -> Sequence[GroupProgress]:
         """See ``ports.FinishedCalls``."""
@@ -61,7 +67,7 @@ class RedisCalls:
         }
         if not entries:
             raise SealRefused(f"call {call}: its log is gone from Redis")
-        return finished_call(call, entries, receipts)
+        return await asyncio.to_thread(finished_call, call, entries, receipts)
 
     async def _all(self, stream: str) -> list[Entry]:
         found: list[Entry] = []
@@ -76,17 +82,40 @@ class RedisCalls:
 
     async def let_go(self, call: CallId) -> Going:
         """See ``ports.Leaving``."""
-        groups = sorted({*await self._admin.groups(), *self._groups, GROUP})
-        match await self._admin.retire(call, groups=groups, grace_s=self._grace_s):
-            case "OK":
-                return Going.GONE
-            case "OPEN":
-                return Going.OPEN
-            case _:
-                return Going.WAITS
+        receipts, closed = await self._runner.ask(
+            ("XREVRANGE", keys.group_keys(GROUP, call).receipts, "+", "-", "COUNT", _LAST_RECEIPTS),
+            ("HEXISTS", keys.call_keys(call).dedupe, "#closed"),
+        )
+        if not closed and not await self._is_gone(call):
+            return Going.OPEN
+        if not any(read_receipt(fields[b"r"]).outcome == SEALED for _, fields in script_entries(receipts)):
+            return Going.WAITS  # also one that a person has let this group pass over: nothing else holds it
+        answer = await self._admin.retire(call, groups=await self._all_groups(), grace_s=self._grace_s)
+        return Going.GONE if answer == "OK" else Going.WAITS
+
+    async def _is_gone(self, call: CallId) -> bool:
+        at = keys.call_keys(call)
+        (place,) = await self._runner.ask(("ZSCORE", at.gone, call))
+        return place is not None
+
+    async def _all_groups(self) -> Sequence[str]:
+        if not self._reading:
+            self._reading = sorted({*await self._admin.groups(), *self._groups, GROUP})
+        return self._reading
+
+    async def waits_for(self, call: CallId) -> Sequence[str]:
+        """See ``ports.Leaving``."""
+        tail = await self._admin.tail(call)
+        states = [await self._admin.state(group, call) for group in await self._all_groups()]
+        return [
+            state.group
+            for state in states
+            if state.cursor != tail or state.parked is not None or state.wake_at is not None or state.due
+        ]
 
     async def remaining(self) -> Sequence[CallId]:
         """See ``ports.Leaving``."""
+        self._reading = []  # looked up again: there may be a new one
         found: list[CallId] = []
         for tag in keys.TAGS:
             (answer,) = await self._runner.ask(("ZRANGE", keys.live(tag), 0, _MOST_PER_SHARD - 1))

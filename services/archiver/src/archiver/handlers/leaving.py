@@ -1,6 +1,7 @@
 """Lets sealed calls go from Redis: soon after their commit; what was missed then (a crash in between), by a sweep."""
 
 import asyncio
+from typing import NamedTuple
 
 import structlog
 
@@ -16,6 +17,17 @@ log = structlog.get_logger()
 _TRIES, _PAUSE_S = 5, 1.0
 #: A call that has been sealed and cannot go after this is told of, in seconds.
 _PATIENCE_S = 600.0
+
+
+class _Waiting(NamedTuple):
+    """An ended call that is still there."""
+
+    age_s: float = 0.0
+    call: CallId | None = None
+
+
+def _age(waiting: _Waiting) -> float:
+    return waiting.age_s
 
 
 class Departures:
@@ -77,7 +89,7 @@ class Departures:
         Raises:
             LogUnavailable: Redis could not be asked.
         """
-        now, open_calls, ended, oldest_s = self._clock.now(), 0, 0, 0.0
+        open_calls, ended, oldest = 0, 0, _Waiting()
         for call in await self._leaving.remaining():
             match await self._leaving.let_go(call):
                 case Going.GONE:
@@ -87,14 +99,19 @@ class Departures:
                     open_calls += 1
                 case Going.WAITS:
                     ended += 1
-                    last_at = await self._leaving.last_at(call)
-                    age_s = 0.0 if last_at is None else (now - last_at).total_seconds()
-                    oldest_s = max(oldest_s, age_s)
-                    if age_s > _PATIENCE_S:
-                        log.warning(
-                            "archive.call_stays_in_redis",
-                            call=call,
-                            age_s=round(age_s),
-                            mend="some group has not finished with it: callweave parked, callweave log status",
-                        )
-        self._gauges.remaining(open_calls=open_calls, ended=ended, oldest_ended_s=oldest_s)
+                    oldest = max(oldest, await self._waiting(call), key=_age)
+        self._gauges.remaining(open_calls=open_calls, ended=ended, oldest_ended_s=oldest.age_s)
+        if oldest.call is not None and oldest.age_s > _PATIENCE_S:
+            log.warning(
+                "archive.calls_stay_in_redis",
+                calls=ended,
+                oldest=oldest.call,
+                age_s=round(oldest.age_s),
+                groups=await self._leaving.waits_for(oldest.call) or "none: it was passed over, and is not sealed",
+                mend="see whether these groups run, and why they have not finished with it: callweave log status, "
+                "callweave parked. A group that is not used here must not stand in ARCHIVER_GROUPS",
+            )
+
+    async def _waiting(self, call: CallId) -> _Waiting:
+        last_at = await self._leaving.last_at(call)
+        return _Waiting(0.0 if last_at is None else (self._clock.now() - last_at).total_seconds(), call)

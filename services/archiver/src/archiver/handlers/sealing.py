@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from archiver.domain.ripeness import NotYet, Wait, not_yet
-from archiver.ports import FinishedCalls, Gauges, Linker
+from archiver.ports import ENDED_SEEN, SEALED, FinishedCalls, Gauges, Linker
 from call_archive.archive import Archive
 from call_archive.errors import ArchiveError, SealRefused
 from call_archive.model import SealedCall, StoredLink
@@ -24,13 +24,11 @@ from call_archive.seal import linked, seal
 from call_events.codec import wire_type
 from call_events.consumer import ParkCall
 from call_events.ids import CallId
-from call_events.ports import CallView, Clock, Progress, Receipt
+from call_events.ports import CallView, Clock, Endpoint, Progress, Receipt
 from call_events.registry import CLOSING_TYPE
 
 log = structlog.get_logger()
 
-#: Receipts of this group: the end was seen; the call is sealed and linked.
-ENDED_SEEN, SEALED = "ended_seen", "sealed"
 #: Other groups may take so long before anybody is told, in seconds.
 _PATIENCE_S = 60.0
 
@@ -78,17 +76,17 @@ class Sealing:
         """See ``call_events.ports.Handler``."""
         last = len(view.events)
         if last == 0 or wire_type(view.events[-1]) != CLOSING_TYPE or view.cursor == last:
-            return Progress(through=last)
+            return Progress(through=last, endpoint=Endpoint.NOT_ASKED)
         now = self._clock.now()
         seen_at = _ended_seen_at(view, last)
         if seen_at is None:
             receipt = Receipt(last, ENDED_SEEN, {"at": now.isoformat()})
-            return Progress(through=last - 1, wake_at=now + self._settle, receipts=(receipt,))
+            return _later(last, now + self._settle, receipt)
         groups = await self._calls.progress(view.call)
         wait = not_yet(groups, last=last, ended_seen_at=seen_at, settle=self._settle, now=now)
         if wait is not None:
             self._tell(wait, age_s=(now - seen_at).total_seconds())
-            return Progress(through=last - 1, wake_at=wait.until)
+            return _later(last, wait.until)
         receipt = await self._seal(view.call, last, ended_at=view.events[-1].time)
         self._let_go(view.call)
         return Progress(through=last, receipts=(receipt,))
@@ -126,12 +124,13 @@ class Sealing:
                 mend="the call stays in Redis until then: callweave parked tells why, callweave unpark gives it back",
             )
         elif wait.wait is Wait.GROUP and age_s > _PATIENCE_S:
-            log.warning(
-                "archive.waits_for_a_group",
-                groups=wait.groups,
-                age_s=round(age_s),
-                mend="is that service running? One that is not used here must not stand in ARCHIVER_GROUPS",
-            )
+            log.info(
+                "archive.waits_for_a_group", groups=wait.groups, age_s=round(age_s)
+            )  # the sweep warns once for all
+
+
+def _later(last: int, at: datetime, *receipts: Receipt) -> Progress:
+    return Progress(through=last - 1, wake_at=at, receipts=receipts, endpoint=Endpoint.NOT_ASKED)
 
 
 def _ended_seen_at(view: CallView, last: int) -> datetime | None:

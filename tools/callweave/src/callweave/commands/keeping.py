@@ -16,10 +16,10 @@ from call_events.errors import BadSetting
 from call_events.ids import CallId, call_id
 from callweave.commands.options import ArchiveAt, Call, From, Why, ask, say
 from callweave.files import write_new
-from callweave.readings import reader
 from callweave.sources.exported import export_archived, export_live
 from callweave.sources.opening import Calls
 from callweave.sources.record import Where
+from callweave.who import person
 
 
 def export(
@@ -80,7 +80,7 @@ def erase(
 async def _erase(calls: Calls, call: CallId, why: str) -> str:
     if calls.archive is None or calls.redis is None:
         raise BadSetting("erase needs both the log (REDIS_URL) and the archive (--archive or CALLWEAVE_ARCHIVE)")
-    by, key = reader(calls.settings), calls.settings.archive_signing_key
+    by, key = person(calls.settings.user), calls.settings.archive_signing_key
     signer = load_signer(key) if key is not None else None
     chain = Chain(calls.archive.store, RedisHead(calls.redis), SystemClock(), by=by, signer=signer)
     await chain.open()

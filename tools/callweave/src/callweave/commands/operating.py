@@ -14,6 +14,7 @@ from callweave import stuck
 from callweave.commands.options import Call, say
 from callweave.log_access import open_redis
 from callweave.settings import Settings
+from callweave.who import person
 
 T = TypeVar("T")
 
@@ -25,8 +26,8 @@ def parked(
 ) -> None:
     """List what is stuck: calls that a service has put aside, and messages that were refused, with the reason.
 
-    A parked call waits, for that group only, until it is unparked. A refused message is not sent again: the call has
-    gone on without it.
+    The short form of dlq list. A parked call waits, for that group only, until it is given back. A refused message is
+    not sent again: the call has gone on without it.
     """
     letters = _asked(lambda redis: stuck.put_aside(redis, group, limit=limit))
     if as_json:
@@ -46,10 +47,10 @@ def unpark(
 ) -> None:
     """Give a parked call back to the group that has put it aside; it goes on where it stopped, and nothing is lost.
 
-    Mend first what the reason names: else the group parks it again.
+    The short form of dlq requeue. Mend first what the reason names: else the group parks it again.
     """
-    known = call_id(call)
-    for line in _asked(lambda redis: stuck.unpark(redis, group, known, wait_s=wait)):
+    known, who = call_id(call), person(Settings().user)
+    for line in _asked(lambda redis: stuck.unpark(redis, group, known, wait_s=wait, who=who)):
         say(line)
 
 
