@@ -19,6 +19,7 @@ from call_events.errors import BadSetting
 from call_events.ids import CallId
 from call_events.logs import configure_logging
 from call_events.redis_log import RedisEventLog, connect
+from call_events.spool import Spool
 from voice_worker.adapters.foreign import FOREIGN_FAULTS, in_one_line
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
@@ -31,6 +32,8 @@ from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
 from voice_worker.ports import CustomerBook, Hear, Legs, Studio
 from voice_worker.settings import Settings
+
+NO_SPOOL = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Process:
             clock=SystemClock(),
             producer=f"{self.producer}/{uuid4().hex[:8]}",
             limits=Limits(lease_ms=self.settings.lease_ms),
+            spool=spool.of(call) if (spool := spool_of(self.settings)) else None,
         )
 
 
@@ -156,6 +160,30 @@ def prepare_process(settings: Settings) -> Process:
         tls=warm_up(),
         producer=f"voice-worker/{socket.gethostname()[:60]}-{os.getpid()}",
     )
+
+
+def spool_of(settings: Settings) -> Spool | None:
+    """The spool of this machine; absent if there shall be none."""
+    if str(settings.spool_dir) == NO_SPOOL:
+        return None
+    return Spool(settings.spool_dir, max_bytes=settings.spool_mib * 2**20)
+
+
+def check_spool(settings: Settings) -> None:
+    """See that events could be kept on disk.
+
+    Raises:
+        BadSetting: the directory cannot be written.
+    """
+    if (spool := spool_of(settings)) is None:
+        return
+    try:
+        spool.prepare()
+    except OSError as error:
+        raise BadSetting(
+            f"VOICE_WORKER_SPOOL_DIR: {settings.spool_dir} cannot be written ({error.strerror}), and what is said "
+            "while Redis is away would be lost; name a directory of this user on a disk that is kept, or none if so be it"
+        ) from None
 
 
 def load_book(name: str) -> CustomerBook:
