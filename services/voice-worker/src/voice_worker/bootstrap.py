@@ -182,7 +182,7 @@ def check_spool(settings: Settings) -> None:
     except OSError as error:
         raise BadSetting(
             f"VOICE_WORKER_SPOOL_DIR: {settings.spool_dir} cannot be written ({error.strerror}), and what is said "
-            "while Redis is away would be lost; name a directory of this user on a disk that is kept, or none if so be it"
+            "while Redis is away would be lost; name a directory of its own on a disk that is kept, or none"
         ) from None
 
 
