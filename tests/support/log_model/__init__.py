@@ -8,3 +8,8 @@ and who may commit; everything else is read back from the server. One seed is on
 what must hold. ``schedule`` puts them together, ``mutants`` are the faults that must be noticed, and ``soak`` runs
 schedules until one of them fails or their number is reached (``./dev soak log``).
 """
+
+from support.log_model.schedule import STEPS, Schedule
+from support.log_model.stage import CALLS, MEMORY_BYTES, Mutate
+
+__all__ = ["CALLS", "MEMORY_BYTES", "STEPS", "Mutate", "Schedule"]

@@ -180,7 +180,9 @@ class Stage:
         self.admin = Admin(redis)
         self.admin._runner = self.runner
         self.producers = {name: Producer(name) for name in PRODUCERS}
-        self.workers = [self.worker(f"{g}{n}", g) for g in self.groups for n in range(3 if len(self.groups) == 1 else 2)]
+        self.workers = [
+            self.worker(f"{g}{n}", g) for g in self.groups for n in range(3 if len(self.groups) == 1 else 2)
+        ]
         #: How many of each producer's events of a call each group has been given, first times only.
         self.first_given: dict[tuple[str, CallId, str], int] = {}
         self.bell = keys.bell(TAG)

@@ -68,6 +68,8 @@ class Known:
     settled: bool = True
     #: Monotonic seconds.
     used_at: float = 0.0
+    #: Of the views it was made in: see :meth:`Views.forget_all`.
+    generation: int = 0
 
     @property
     def size(self) -> int:
@@ -162,6 +164,7 @@ class Views:
         #: Of these, the ones that have their events' bytes.
         self._with_events: dict[CallId, Known] = {}
         self._size = 0
+        self._generation = 0
 
     @property
     def size(self) -> int:
@@ -195,7 +198,7 @@ class Views:
     def keep(self, known: Known) -> None:
         """Remember a call that is in hand no more, however that ended."""
         self.forget(known.call)
-        if known.is_finished:
+        if known.generation != self._generation or known.is_finished:
             return
         known.used_at = self._clock.monotonic()
         self._calls[known.call] = known
@@ -209,9 +212,25 @@ class Views:
         """Drop all that is known of a call."""
         self._take(call)
 
+    def forget_all(self) -> None:
+        """Drop all that is known, also of the calls in hand when they come back: the server is another one.
+
+        A replica that lacked the last seconds gets them again from the producers, perhaps in another order. The events
+        that are compared when a call is caught up with may be the same, and others before them not.
+        """
+        self._calls.clear()
+        self._with_events.clear()
+        self._size = 0
+        self._generation += 1
+
     def _unknown(self, call: CallId) -> Known:
         read = partial(decode_entry, call, told=set())
-        return Known(call, Growing(self._decoded.keeping(read)), Growing(lambda _, raw: read_receipt(raw)))
+        return Known(
+            call,
+            Growing(self._decoded.keeping(read)),
+            Growing(lambda _, raw: read_receipt(raw)),
+            generation=self._generation,
+        )
 
     def _take(self, call: CallId) -> Known | None:
         known = self._calls.pop(call, None)
