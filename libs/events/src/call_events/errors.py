@@ -14,7 +14,8 @@
     │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
     ├── LogDamaged                 a call's log lacks events that were in it; a person has to look
     └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
-        └── LogInUse               another process keeps a server on this embedded log
+        ├── LogInUse               another process keeps a server on this embedded log
+        └── ServerChanged          another server answers now; look what it knows first
 
 Whether to try again is data (`retry`); who tries, and how often, is the caller's policy.
 """
@@ -84,3 +85,7 @@ class LogUnavailable(CallEventsError):
 
 class LogInUse(LogUnavailable):
     """Another process keeps a server on this directory; two must not write one append-only file."""
+
+
+class ServerChanged(LogUnavailable):
+    """Another server answers now than the one this was meant for. It has not been sent there."""

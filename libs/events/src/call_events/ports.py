@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from call_events.envelope import Event, EventData
@@ -128,6 +129,16 @@ class CallView:
         return self.events[self.cursor :]
 
 
+class Endpoint(StrEnum):
+    """What a handler's turn has shown of the one thing outside of the log that it asks (``breaker``)."""
+
+    SERVED = "served"
+    #: It did not answer, or could not: asking about other calls would very likely end the same way.
+    FAILED = "failed"
+    #: Nothing was asked of it.
+    NOT_ASKED = "not asked"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A handler's answer.
@@ -140,6 +151,8 @@ class Progress:
     through: int
     wake_at: datetime | None = None
     receipts: tuple[Receipt, ...] = ()
+    #: A handler that answers without asking its endpoint says so; one that raises an error that may pass has failed.
+    endpoint: Endpoint = Endpoint.SERVED
 
 
 class Handler(Protocol):
@@ -150,6 +163,7 @@ class Handler(Protocol):
 
         Raises:
             ParkCall (``call_events.consumer``): put this call aside with a reason; others do not notice.
-            Any error with ``retry`` true, time-outs and connection errors: asked again after a back-off.
+            Any error with ``retry`` true, time-outs and connection errors: asked again after a back-off, and reckoned
+                as the endpoint's failure unless they are the log's own.
         """
         ...

@@ -66,10 +66,12 @@ class Known:
     cursor: int = 0
     #: Nothing was written under that claim that is not in ``receipts``, and ``memory`` follows from what is.
     settled: bool = True
+    #: The handler was shown so much in a turn that is not committed; 0 = none.
+    given: int = 0
+    #: Of the views this belongs to; see ``forget_all``.
+    generation: int = 0
     #: Monotonic seconds.
     used_at: float = 0.0
-    #: Of the views it was made in: see :meth:`Views.forget_all`.
-    generation: int = 0
 
     @property
     def size(self) -> int:
@@ -147,6 +149,7 @@ class Known:
         self.last_receipt = held.last_receipt or self.last_receipt
         self.cursor = held.cursor
         self.settled = True
+        self.given = 0
 
 
 class Views:
@@ -198,7 +201,7 @@ class Views:
     def keep(self, known: Known) -> None:
         """Remember a call that is in hand no more, however that ended."""
         self.forget(known.call)
-        if known.generation != self._generation or known.is_finished:
+        if known.is_finished or known.generation != self._generation:
             return
         known.used_at = self._clock.monotonic()
         self._calls[known.call] = known
@@ -213,24 +216,18 @@ class Views:
         self._take(call)
 
     def forget_all(self) -> None:
-        """Drop all that is known, also of the calls in hand when they come back: the server is another one.
+        """Another server answers: its log need not have what is known, nor have it at the same numbers.
 
-        A replica that lacked the last seconds gets them again from the producers, perhaps in another order. The events
-        that are compared when a call is caught up with may be the same, and others before them not.
+        Calls in hand are forgotten as they come back.
         """
+        self._generation += 1
         self._calls.clear()
         self._with_events.clear()
         self._size = 0
-        self._generation += 1
 
     def _unknown(self, call: CallId) -> Known:
-        read = partial(decode_entry, call, told=set())
-        return Known(
-            call,
-            Growing(self._decoded.keeping(read)),
-            Growing(lambda _, raw: read_receipt(raw)),
-            generation=self._generation,
-        )
+        events: Growing[AnyEvent] = Growing(self._decoded.keeping(partial(decode_entry, call, told=set())))
+        return Known(call, events, Growing(lambda _, raw: read_receipt(raw)), generation=self._generation)
 
     def _take(self, call: CallId) -> Known | None:
         known = self._calls.pop(call, None)
