@@ -1,8 +1,9 @@
 """What keeps the log going and small: timers, the sweeper, trimming, unparking, retirement."""
 
-from typing import Any
+from typing import Any, Literal
 
 from call_events import keys
+from call_events.admin import CannotDiscard
 from call_events.errors import CallClosed
 from call_events.ids import CallId
 from call_events.testing import ended, speaking, started
@@ -30,7 +31,30 @@ class Keeping(Consuming):
         group, call = group or self.dice.choice(self.groups), call or self.any_call()
         work = self.calls[call].groups[group]
         assert await self.admin.unpark(group, call) == work.parked, "unpark knows what was parked"
+        work.owed |= work.parked  # whoever gave it back wants an answer, also if nothing is new
         work.parked = False
+
+    async def discard(self) -> None:
+        """A person passes over the event at which a call is parked, or over all the rest of it."""
+        group, call = self.dice.choice(self.groups), self.any_call()
+        model = self.calls[call]
+        what: Literal["one", "rest"] = self.dice.choice(("one", "one", "rest"))
+        work = model.groups[group]
+        at = int((await self.state(group, call)).get(b"cur", 0)) + 1
+        may = work.parked and (what == "rest" or at <= model.tail)
+        try:
+            await self.admin.discard(group, call, at_event=at, what=what, who="a person", why="broken")
+        except CannotDiscard:
+            assert not may, "I9: what is parked could not be passed over"
+            return
+        assert may, "I9: what is not parked was passed over"
+        work.parked = False
+        if what == "rest":
+            work.over = at
+        else:
+            work.owed = True
+            work.handled = max(work.handled, at)
+            self.ever_given[group, call].add(model.accepted[at - 1].id)
 
     async def trim(self) -> None:
         """As ``Upkeep.trim`` does, and to the very entry."""

@@ -15,7 +15,7 @@ class Schedule(Promises):
     """Everything a log goes through."""
 
     #: Drawn from, step by step.
-    operations: ClassVar[Sequence[Callable[[Any], Awaitable[None]]]]
+    operations: ClassVar[Sequence[Callable[..., Awaitable[Any]]]]
 
     def __init__(
         self,
@@ -34,13 +34,15 @@ class Schedule(Promises):
     async def run(self, steps: int = STEPS) -> None:
         """Play the schedule with a check after every step; then let all come to rest and check that nothing is left."""
         await self.start()
-        forgets_after = self.dice.randrange(steps // 8, steps // 2)
-        fails_at = forgets_after + self.dice.randint(1, steps // 3)
+        forgets_after = self.dice.randrange(20) if self.fails_over else steps
+        fails_at = steps
         for step in range(steps):
-            if self.fails_over and step == forgets_after:
+            if step == forgets_after:
                 await self.remember()
-            if self.fails_over and step == fails_at:
+                fails_at = step + self.dice.randint(1, 15)
+            if step == fails_at:
                 await self.fail_over()
+                forgets_after = step + self.dice.randint(1, 20)
             else:
                 await self.dice.choice(self.operations)(self)
             await self.check()
@@ -52,7 +54,8 @@ Schedule.operations = (
     *(_S.append,) * 7,
     *(_S.read, _S.claim) * 5,
     *(_S.commit,) * 5,
-    *(_S.pause, _S.pass_time, _S.wake, _S.crash, _S.replay_some) * 2,
-    *(_S.own, _S.park, _S.unpark, _S.release, _S.sweep, _S.renew, _S.reclaim, _S.commit_unanswered),
-    *(_S.trim, _S.retire, _S.expire),
+    *(_S.pause, _S.rival, _S.pass_time, _S.wake, _S.crash, _S.replay_some) * 2,
+    *(_S.own,) * 3,
+    *(_S.park, _S.unpark, _S.release, _S.sweep, _S.renew, _S.reclaim, _S.commit_unanswered),
+    *(_S.trim, _S.retire, _S.expire, _S.discard),
 )

@@ -22,6 +22,8 @@ LEASE_MS = 1000
 TAG = keys.TAGS[0]
 #: Three calls of one shard, so that they share a doorbell stream and a wake set.
 CALLS = [call for call in (CallId(f"call-{n}") for n in range(200)) if keys.tag_of(call) == TAG][:3]
+#: Where the scripts read the time: in the shard's slot, since a script on a Cluster may read nowhere else.
+CLOCK = f"cc:{{{TAG}}}:clock"
 GROUPS = ("g", "h", "i")
 PRODUCERS = ("worker", "orchestrator")
 
@@ -38,7 +40,7 @@ def loader(mutate: Mutate | None = None) -> Callable[[str], scripts.Script]:
         text = scripts.load(name).text
         if mutate is not None:
             text = mutate(name, text)
-        return scripts.make(name, text.replace("redis.call('TIME')", "redis.call('HMGET', 'test:clock', 's', 'us')"))
+        return scripts.make(name, text.replace("redis.call('TIME')", f"redis.call('HMGET', '{CLOCK}', 's', 'us')"))
 
     return load
 
@@ -95,6 +97,8 @@ class GroupModel:
     #: Highest event that was given to a handler.
     handled: int = 0
     parked: bool = False
+    #: A person has let the rest go, from this event on.
+    over: int | None = None
     #: A wake has rung and nobody was asked since.
     owed: bool = False
 
@@ -183,8 +187,10 @@ class Stage:
         self.workers = [
             self.worker(f"{g}{n}", g) for g in self.groups for n in range(3 if len(self.groups) == 1 else 2)
         ]
-        #: How many of each producer's events of a call each group has been given, first times only.
-        self.first_given: dict[tuple[str, CallId, str], int] = {}
+        #: Every event that a group was ever given, whatever the log has forgotten since.
+        self.ever_given: dict[tuple[str, CallId], set[str]] = {
+            (group, call): set() for group in GROUPS for call in CALLS
+        }
         self.bell = keys.bell(TAG)
 
     def worker(self, name: str, group: str) -> Worker:
@@ -201,7 +207,7 @@ class Stage:
         await self.set_clock()
 
     async def set_clock(self) -> None:
-        await self.redis.hset("test:clock", mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
+        await self.redis.hset(CLOCK, mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
 
     def any_call(self) -> CallId:
         return self.dice.choice(CALLS)
