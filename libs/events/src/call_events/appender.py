@@ -204,7 +204,9 @@ class Appender:
         answer = await self._runner.run("own", (keys.call_keys(call).worker,), args, server=server)
         if answer[0] < 0:
             self._owned.pop(call, None)
-            raise StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+            refusal = StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+            refusal.holder = answer[1].decode()
+            raise refusal
         self._owned[call] = _Owned(worker, lease_ms, answer[0], server)
         return Ownership(epoch=answer[0])
 

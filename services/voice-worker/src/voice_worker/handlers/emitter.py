@@ -286,7 +286,7 @@ class Emitter:
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            log.warning("call.ownership_lost", call=self._call)
+            log.warning("call.ownership_lost", call=self._call, not_written=self._waiting, spooled=self._safety.active)
             # What was put down while the log was away was said before anybody else had the call: it is kept.
             self._safety.leave()
             self._on_lost()
