@@ -1,5 +1,6 @@
 """Schedules by hand: those that once failed, and those too rare to be met at random. Each with the fault it is for."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from call_events.claims import Claim, FencedError, Held, Refusal
 from call_events.errors import StaleOwner
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
-from call_events.testing import speaking, started
+from call_events.testing import ended, speaking, started
 from support.log_model import CALLS, Mutate, Schedule
 from support.log_model.mutants import (
     ANY_CALLS_TOKEN,
@@ -18,8 +19,11 @@ from support.log_model.mutants import (
     BY_EPOCH_ONLY,
     FENCE,
     NO_TOKEN_CHECK,
+    PARKS_BY_EPOCH_ONLY,
     RENEWS,
-    STEP,
+    RETIRES_IN_SPITE,
+    STEPS_NOT_COUNTED,
+    UNPARKS_WITHOUT_DUE,
     replacing,
 )
 from support.log_model.stage import LEASE_MS, PRODUCERS, Worker
@@ -98,7 +102,7 @@ async def acknowledges_the_holders_only_token(redis: Redis, mutate: Mutate | Non
     await play.check()
 
 
-async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None) -> int:
+async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None, *, parks: bool = False) -> int:
     """A's claim and the event it was given are forgotten by a fail-over; B claims, under the epoch that A has.
 
     The two producers put their events back in another order. If A's commit is taken, what stands at its number now was
@@ -118,7 +122,10 @@ async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None)
     new = await play.takes(b)
     assert (old.epoch, old.cursor) == (new.epoch, new.cursor)
     try:
-        await a.claims.commit(old, to=2, seen=2)
+        if parks:
+            await a.claims.park(old, to=2, reason="broken")
+        else:
+            await a.claims.commit(old, to=2, seen=2)
     finally:
         await play.send(play.producers[PRODUCERS[0]], theirs)
     return await play.cursor()
@@ -184,19 +191,50 @@ async def test_after_a_fail_over_an_epoch_alone_fences_nobody(redis: Redis) -> N
     with pytest.raises(FencedError):
         await two_workers_with_one_epoch(redis)
     assert await two_workers_with_one_epoch(redis, replacing("commit", FENCE, BY_EPOCH_ONLY)) == 2
+    with pytest.raises(FencedError):
+        await two_workers_with_one_epoch(redis, parks=True)
+    assert await two_workers_with_one_epoch(redis, PARKS_BY_EPOCH_ONLY, parks=True) == 2
 
 
 async def test_a_claim_that_outlives_its_last_commit_is_fenced(redis: Redis) -> None:
     """Else the event that now stands where A's was would be passed over, and nobody would ever be given it."""
     with pytest.raises(FencedError):
         await a_claim_that_outlives_its_last_commit(redis)
-    assert await a_claim_that_outlives_its_last_commit(redis, replacing("commit", STEP, "")) == 2
+    assert await a_claim_that_outlives_its_last_commit(redis, STEPS_NOT_COUNTED) == 2
 
 
 async def test_after_a_fail_over_only_the_owner_the_server_knows_can_renew(redis: Redis) -> None:
     with pytest.raises(StaleOwner, match="worker-b"):
         await two_owners_with_one_epoch(redis)
     await two_owners_with_one_epoch(redis, replacing("own", RENEWS, "if g[3] ~= ARGV[3] then"))
+
+
+async def parked_while_its_time_had_come(redis: Redis, mutate: Mutate | None = None) -> Claim | Refusal:
+    """A call at its end is woken, parked in that turn, and given back: nothing is new, and its time is still due."""
+    play = await playing(redis, mutate)
+    a, _, _ = play.workers
+    await play.accept("opening")
+    held = await play.takes(a)
+    await a.claims.commit(held, to=1, seen=1, wake_at=datetime.fromtimestamp(play.now_ms / 1000, UTC))
+    assert await a.claims.wake(CALL)
+    await a.claims.park(await play.takes(a), to=1, reason="broken")
+    assert await play.admin.unpark(GROUP, CALL)
+    return await a.claims.claim(CALL, (await play.doorbell(a)).decode())
+
+
+async def test_a_call_that_is_given_back_is_asked_about_also_if_nothing_is_new(redis: Redis) -> None:
+    assert isinstance(await parked_while_its_time_had_come(redis), Claim)
+    assert await parked_while_its_time_had_come(redis, UNPARKS_WITHOUT_DUE) is Refusal.NOTHING_NEW
+
+
+@pytest.mark.parametrize("stands", RETIRES_IN_SPITE)
+async def test_a_call_with_which_somebody_has_to_do_is_not_retired(redis: Redis, stands: str) -> None:
+    for mutate, answer in ((None, "BEHIND"), (RETIRES_IN_SPITE[stands], "OK")):
+        play = await playing(redis, mutate)
+        for event in (started(CALL), ended(CALL)):
+            await play.log.append(event)
+        await redis.hset(keys.group_keys(GROUP, CALL).state, mapping={"cur": 2, stands: 1})
+        assert await play.admin.retire(CALL, groups=[GROUP], grace_s=10) == answer
 
 
 async def test_a_token_is_good_for_its_own_call_only(redis: Redis) -> None:

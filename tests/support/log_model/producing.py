@@ -50,7 +50,7 @@ class Producing(Stage):
             started(call)
             if roll < (0.05 if model.accepted else 0.8)
             else ended(call)
-            if roll < 0.16
+            if roll < self.ends
             else speaking(call, f"u{self.serial}")
         )
         if model.accepted and self.dice.random() < 0.05:  # another event under an id that is taken

@@ -1,6 +1,6 @@
 """The event log on Redis Streams: ``ports.EventLog`` for Valkey ≥ 7.2 and Redis ≥ 7.0.
 
-Every change is a script (``call_events.scripts``), every script is safe to repeat with the same key, so a lost
+Every change is a script (``call_events.protocol``), every script is safe to repeat with the same key, so a lost
 connection is met by asking again. Appends of one call never overtake each other: an append waits for the answer to
 the one before it, also while that one is being repeated. Different calls never wait for each other.
 """
