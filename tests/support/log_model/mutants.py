@@ -33,7 +33,8 @@ class Resting(Schedule):
     finishes = 0.7
     operations = (
         *(Schedule.append, Schedule.read, Schedule.claim, Schedule.commit, Schedule.retire) * 4,
-        *(Schedule.pass_time, Schedule.wake, Schedule.park, Schedule.unpark) * 2,
+        *(Schedule.pass_time, Schedule.wake, Schedule.park) * 2,
+        *(Schedule.unpark, Schedule.discard),
     )
 
 
@@ -51,6 +52,7 @@ THEMES: dict[str, type[Schedule]] = {
     "renewed by epoch only": Forgetful,
     "released by epoch only": Forgetful,
     "unpark without bell": Resting,
+    "discard without bell": Resting,
     "park leaves its wake": Resting,
     "claim ignores due": Resting,
     "retire asks the first group only": Resting,
