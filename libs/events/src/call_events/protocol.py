@@ -35,7 +35,8 @@ not notice.
 
 **Ownership.** Of several voice workers one may speak for a call: it takes an epoch (``own``) and sends it with each
 append. An append is refused (``STALE``) unless the lease names its producer and its epoch. A repeat of what was
-accepted is still a duplicate.
+accepted is still a duplicate. After a fail-over the worker with the higher epoch keeps the call, also if the server
+never heard of it.
 
 **Retirement.** A call that has ended, that every group has finished, and that is archived may go (``retire``): its keys
 expire after a grace. Its name stays in ``gone`` for thirty days, so that what comes late, such as a spool that was
