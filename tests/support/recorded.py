@@ -17,6 +17,7 @@ from call_events.entries import decode_entry
 from call_events.fold import fold
 from call_events.ids import CallId
 from call_events.ports import AnyEvent
+from call_events.registry import unversioned
 from call_events.testing import ManualClock
 from call_events.timeline import timeline
 from unit.ccm_bridge.world import World
@@ -61,6 +62,8 @@ def told(recording: Recording) -> dict[str, Any]:
     events = recording.events
     lines = [f"{line.seq:>4} {line.at_s:>8.3f} {line.who}: {line.text}" for line in timeline(events)]
     state = fold(events).model_dump(mode="json")
+    # A later release may count these under a later version.
+    state["counts"] = {unversioned(name): count for name, count in state["counts"].items()}
     return {"state": state, "timeline": lines, "ccm": [json.loads(body) for body in messages(events)]}
 
 
