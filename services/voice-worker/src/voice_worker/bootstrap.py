@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from livekit import api, rtc
-from redis.asyncio import Redis
 
 from call_events.catalogue import LegJoined, Role, Speaker, TransferRequested
 from call_events.clock import SystemClock
@@ -61,7 +60,8 @@ class Process:
         legs = LiveKitLegs(room, client, rejoin_s=self.settings.rejoin_seconds)
         studio = LiveKitStudio(room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls)
         async with connect(self.settings.redis_url) as redis:
-            conductor = self._conductor(call, redis, legs, studio)
+            log = RedisEventLog(redis)
+            conductor = self._conductor(call, log, legs, studio)
 
             def on_track(identity: str, sid: str) -> None:
                 conductor.state.audio_tracks[identity] = sid
@@ -74,9 +74,13 @@ class Process:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(arrive(), name="enter")
                     group.create_task(studio.open(), name="model")
-                    tidying = group.create_task(legs.audio.tidy(), name="tidy")
+                    beside = (
+                        group.create_task(legs.audio.tidy(), name="tidy"),
+                        group.create_task(log.keep_journal(), name="journal"),
+                    )
                     await conductor.run()
-                    tidying.cancel()
+                    for task in beside:
+                        task.cancel()
             finally:
                 await studio.close()
                 await legs.close()
@@ -94,7 +98,7 @@ class Process:
         async with connect(self.settings.redis_url) as redis:
             log = RedisEventLog(redis)
             before = len(await log.read(call))
-            conductor = self._conductor(call, redis, stage, studio)
+            conductor = self._conductor(call, log, stage, studio)
             stage.watch(conductor.signal, lambda: conductor.desk)
 
             async def tell_when_heard() -> None:
@@ -108,11 +112,11 @@ class Process:
                 await conductor.run()
                 telling.cancel()
 
-    def _conductor(self, call: CallId, redis: Redis, legs: Legs, studio: Studio) -> Conductor:
+    def _conductor(self, call: CallId, log: RedisEventLog, legs: Legs, studio: Studio) -> Conductor:
         return Conductor(
             call,
             profile=self.profile,
-            events=RedisEventLog(redis),
+            events=log,
             legs=legs,
             studio=studio,
             clock=SystemClock(),
