@@ -14,7 +14,7 @@ from callweave.proof.findings import MEANINGS, Code, Finding, numbers
 from callweave.proof.reconcile import reconcile
 from callweave.proof.verify import compare, proved, verify
 from callweave.sources.record import Entry, Record, Standing, StoredReceipt
-from support.records import CALL, receipts_of_story, record, story, stored, without
+from support.records import CALL, receipts_of_story, record, stored, story, without
 
 WHOLE = record()
 LAST = len(WHOLE.entries)
