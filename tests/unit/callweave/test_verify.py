@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
+from call_events.codec import encode
 from call_events.envelope import Event, EventData
 from call_events.ids import CallId
 from call_events.ports import Receipt
@@ -44,7 +46,7 @@ def renumbered(whole: Record, at: str, number: int) -> Record:
     return replace(whole, entries=tuple(entries))
 
 
-def rewritten(whole: Record, number: int, **fields: object) -> Record:
+def rewritten(whole: Record, number: int, **fields: Any) -> Record:
     """An entry whose bytes were changed."""
     entries = list(whole.entries)
     raw = orjson.dumps(orjson.loads(entries[number - 1].raw) | fields)
@@ -57,14 +59,12 @@ def with_receipts(whole: Record, *more: Receipt | bytes) -> Record:
     return replace(whole, receipts={"ccm": (*whole.receipts["ccm"], *added)})
 
 
-def standing(whole: Record, **fields: object) -> Record:
+def standing(whole: Record, **fields: Any) -> Record:
     return replace(whole, groups={"ccm": replace(Standing(LAST, LAST), **fields)})
 
 
 def _unknown(whole: Record, name: str) -> Record:
     event = Event[EventData](data=UnknownData(wire_type=name, raw={}), call=CALL, producer="p")
-    from call_events.codec import encode
-
     entries = list(whole.entries)
     entries[4] = Entry("0-5", encode(event))
     return replace(whole, entries=tuple(entries), index=None)
@@ -94,7 +94,11 @@ SPOILED: list[tuple[str, Callable[[], Record], list[tuple[Code, str]]]] = [
         lambda: renumbered(WHOLE, "1700000000000-0", 7),
         [(Code.NUMBERING, "entry 7"), (Code.GAP, "event 8")],
     ),
-    ("swapped", lambda: replace(renumbered(WHOLE, "0-6", 7), index=None), [(Code.ORDER, "event 6"), (Code.GAP, "event 8")]),
+    (
+        "swapped",
+        lambda: replace(renumbered(WHOLE, "0-6", 7), index=None),
+        [(Code.ORDER, "event 6"), (Code.GAP, "event 8")],
+    ),
     (
         "one event at two places",
         lambda: rewritten(WHOLE, 9, id="call-7-2"),
