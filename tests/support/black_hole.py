@@ -31,6 +31,16 @@ class BlackHole:
         """What was held up goes on, as if the packets had been late."""
         self._open.set()
 
+    def lead_to(self, url: str) -> None:
+        """New connections go there, as after a fail-over behind one address. Open ones stay where they are."""
+        self._target = urlsplit(url)
+
+    def cut(self) -> None:
+        """Break every connection that is open."""
+        for writer in self._links:
+            writer.transport.abort()
+        self._links.clear()
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._link, "127.0.0.1", 0)
         return self
@@ -41,8 +51,7 @@ class BlackHole:
         assert self._server is not None
         self._server.close()
         self.let_through()
-        for writer in self._links:
-            writer.transport.abort()
+        self.cut()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
