@@ -5,10 +5,7 @@ lines are those of warnings and worse.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
@@ -21,7 +18,7 @@ from call_events.reader import create_groups
 from call_events.redis_log import RedisEventLog
 from call_events.startup import new_event_loop, run_service
 from call_events.testing import said, started
-from standins.bench.roles import Consuming, Producing, play, talk, wait_for_go
+from standins.bench.roles import Consuming, Producing, talk, told, wait_for_go
 from standins.bench.witness import Witness
 
 GROUP = "bench"
@@ -40,23 +37,23 @@ def event_of(call: CallId, seq: int) -> AnyEvent:
     return AnyEvent(data=template.data, call=call, producer="bench", time=datetime.now(UTC))
 
 
-async def consume(told: Consuming, stop: asyncio.Event) -> None:
+async def consume(asked: Consuming, stop: asyncio.Event) -> None:
     """Handle events one by one, in the order of their call."""
-    async with connect(told.url, max_connections=told.at_once + 32) as redis:
+    async with connect(asked.url, max_connections=asked.at_once + 32) as redis:
         await create_groups(redis, GROUP)
-        witness = Witness(told.book)
+        witness = Witness(asked.book)
 
         async def handler(view: CallView) -> Progress:
             call = int(view.call.rpartition("-")[2])
             for event in view.new:
                 appended = event.time.timestamp()
                 witness.begins(call, event.seq, appended)
-                await told.work.do(call, event.seq)
+                await asked.work.do(call, event.seq)
                 witness.ends(call, event.seq, appended)
             return Progress(through=len(view.events))
 
-        options = ConsumerOptions(slots=told.at_once)
-        consumer = Consumer(redis, group=GROUP, worker=told.name, handler=handler, options=options)
+        options = ConsumerOptions(slots=asked.at_once)
+        consumer = Consumer(redis, group=GROUP, worker=asked.name, handler=handler, options=options)
         await wait_for_go(redis.exists)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(consumer.run())
@@ -64,25 +61,30 @@ async def consume(told: Consuming, stop: asyncio.Event) -> None:
             consumer.stop()
 
 
-async def produce(told: Producing) -> None:
-    """Append through one ``RedisEventLog``."""
-    async with connect(told.url) as redis:
+async def produce(asked: Producing) -> None:
+    """Append through one ``RedisEventLog``, which keeps its journal as in a service."""
+    async with connect(asked.url) as redis:
         log = RedisEventLog(redis)
 
         async def append(call: int, seq: int) -> None:
             await log.append(event_of(call_of(call), seq))
 
-        await talk(append, told)
+        async with asyncio.TaskGroup() as tasks:
+            journal = tasks.create_task(log.keep_journal())
+            await talk(append, asked)
+            journal.cancel()
 
 
 def main() -> None:
     """See the module."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_WARNING))
-    play(_Deferred, produce, _run)  # a service is given its stop when it starts
+    match told():
+        case Consuming() as consuming:
+            run_service(consuming.name, lambda stop: consume(consuming, stop))
+        case Producing() as producing:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(produce(producing))
 
 
-class _Deferred:
-    """``consume`` without its ``stop``, which :func:`run_service` makes."""
-
-    def __init__(self, told: Consuming) -> None:
-        self.start = partial(consume, told)
+if __name__ == "__main__":
+    main()

@@ -61,12 +61,8 @@ class Producing:
     rate: float
 
 
-def play(
-    consume: Callable[[Consuming], Awaitable[None]],
-    produce: Callable[[Producing], Awaitable[None]],
-    run: Callable[[Awaitable[None]], object],
-) -> None:
-    """Read the command line and do one of the two."""
+def told() -> Consuming | Producing:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser()
     roles = parser.add_subparsers(dest="role", required=True)
     one = roles.add_parser("consume")
@@ -80,12 +76,11 @@ def play(
     two.add_argument("--rate", type=float, default=0.0)
     for role in (one, two):
         role.add_argument("--url", required=True)
-    told = parser.parse_args()
-    if told.role == "consume":
-        shortest, longest = map(float, told.work.split("-"))
-        run(consume(Consuming(told.url, told.name, told.book, Work(shortest, longest), told.at_once)))
-    else:
-        run(produce(Producing(told.url, told.calls, told.each, told.rate)))
+    line = parser.parse_args()
+    if line.role == "produce":
+        return Producing(line.url, line.calls, line.each, line.rate)
+    shortest, longest = map(float, line.work.split("-"))
+    return Consuming(line.url, line.name, line.book, Work(shortest, longest), line.at_once)
 
 
 async def talk(append: Callable[[int, int], Awaitable[None]], told: Producing) -> None:
@@ -111,5 +106,5 @@ async def talk(append: Callable[[int, int], Awaitable[None]], told: Producing) -
 
 async def wait_for_go(exists: Callable[[str], Awaitable[object]]) -> None:
     """Return when the consumers may begin, so that all of a run begin at once."""
-    while not await exists(GO_KEY):
+    while not await exists(GO_KEY):  # noqa: ASYNC110 - it is another process's word
         await asyncio.sleep(GLANCE_S)
