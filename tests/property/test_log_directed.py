@@ -1,5 +1,6 @@
 """Schedules by hand: those that once failed, and those too rare to be met at random. Each with the fault it is for."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,64 +9,24 @@ from redis.asyncio import Redis
 from call_events import keys
 from call_events.claims import Claim, FencedError, Held, Refusal
 from call_events.errors import StaleOwner
-from call_events.ids import CallId
-from call_events.ports import AnyEvent, Receipt
-from call_events.testing import speaking, started
-from support.log_model import CALLS, Mutate, Schedule
+from call_events.testing import ended, started
+from call_events.views import Views
+from support.log_model import Mutate
+from support.log_model.directed import CALL, GROUP, OTHER_CALL, playing
 from support.log_model.mutants import (
     ANY_CALLS_TOKEN,
     BUSY_ACKS_ALL,
     BY_EPOCH_ONLY,
     FENCE,
     NO_TOKEN_CHECK,
+    PARKS_BY_EPOCH_ONLY,
     RENEWS,
-    STEP,
+    RETIRES_IN_SPITE,
+    STEPS_NOT_COUNTED,
+    UNPARKS_WITHOUT_DUE,
     replacing,
 )
-from support.log_model.stage import LEASE_MS, PRODUCERS, Worker
-
-CALL, OTHER_CALL, _ = CALLS
-GROUP = "g"
-
-
-class Directed(Schedule):
-    """The steps of a schedule by hand."""
-
-    def __init__(self, redis: Redis, mutate: Mutate | None = None) -> None:
-        super().__init__(redis, 0, mutate=mutate, groups=1)
-
-    async def doorbell(self, worker: Worker) -> bytes:
-        """The next doorbell, given to this worker."""
-        answer: Any = await self.redis.xreadgroup(GROUP, worker.name, {self.bell: ">"}, count=1)
-        ((entries,),) = answer.values()
-        return bytes(entries[0][0])
-
-    async def accept(self, name: str, call: CallId = CALL, producer: str = PRODUCERS[0]) -> AnyEvent:
-        event = speaking(call, name) if self.calls[call].accepted else started(call)
-        event = event.model_copy(update={"producer": producer})
-        assert await self.send(self.producers[producer], event) is not None
-        self.note(self.producers[producer], event)
-        return event
-
-    async def takes(self, worker: Worker, call: CallId = CALL) -> Held:
-        """The worker reads the next doorbell and claims its call with it."""
-        token = (await self.doorbell(worker)).decode()
-        claim = await worker.claims.claim(call, token)
-        assert isinstance(claim, Claim)
-        return Held(call, token, epoch=claim.epoch, cursor=claim.cursor)
-
-    async def elapse(self, milliseconds: int) -> None:
-        self.now_ms += milliseconds
-        await self.set_clock()
-
-    async def cursor(self) -> int:
-        return int((await self.state(GROUP, CALL)).get(b"cur", 0))
-
-
-async def playing(redis: Redis, mutate: Mutate | None = None) -> Directed:
-    play = Directed(redis, mutate)
-    await play.start()
-    return play
+from support.log_model.stage import LEASE_MS, PRODUCERS
 
 
 async def sits_on_a_finished_token(redis: Redis, mutate: Mutate | None = None) -> None:
@@ -98,7 +59,7 @@ async def acknowledges_the_holders_only_token(redis: Redis, mutate: Mutate | Non
     await play.check()
 
 
-async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None) -> int:
+async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None, *, parks: bool = False) -> int:
     """A's claim and the event it was given are forgotten by a fail-over; B claims, under the epoch that A has.
 
     The two producers put their events back in another order. If A's commit is taken, what stands at its number now was
@@ -118,7 +79,10 @@ async def two_workers_with_one_epoch(redis: Redis, mutate: Mutate | None = None)
     new = await play.takes(b)
     assert (old.epoch, old.cursor) == (new.epoch, new.cursor)
     try:
-        await a.claims.commit(old, to=2, seen=2)
+        if parks:
+            await a.claims.park(old, to=2, reason="broken")
+        else:
+            await a.claims.commit(old, to=2, seen=2)
     finally:
         await play.send(play.producers[PRODUCERS[0]], theirs)
     return await play.cursor()
@@ -184,13 +148,16 @@ async def test_after_a_fail_over_an_epoch_alone_fences_nobody(redis: Redis) -> N
     with pytest.raises(FencedError):
         await two_workers_with_one_epoch(redis)
     assert await two_workers_with_one_epoch(redis, replacing("commit", FENCE, BY_EPOCH_ONLY)) == 2
+    with pytest.raises(FencedError):
+        await two_workers_with_one_epoch(redis, parks=True)
+    assert await two_workers_with_one_epoch(redis, PARKS_BY_EPOCH_ONLY, parks=True) == 2
 
 
 async def test_a_claim_that_outlives_its_last_commit_is_fenced(redis: Redis) -> None:
     """Else the event that now stands where A's was would be passed over, and nobody would ever be given it."""
     with pytest.raises(FencedError):
         await a_claim_that_outlives_its_last_commit(redis)
-    assert await a_claim_that_outlives_its_last_commit(redis, replacing("commit", STEP, "")) == 2
+    assert await a_claim_that_outlives_its_last_commit(redis, STEPS_NOT_COUNTED) == 2
 
 
 async def test_after_a_fail_over_only_the_owner_the_server_knows_can_renew(redis: Redis) -> None:
@@ -199,63 +166,85 @@ async def test_after_a_fail_over_only_the_owner_the_server_knows_can_renew(redis
     await two_owners_with_one_epoch(redis, replacing("own", RENEWS, "if g[3] ~= ARGV[3] then"))
 
 
+async def parked_while_its_time_had_come(redis: Redis, mutate: Mutate | None = None) -> Claim | Refusal:
+    """A call at its end is woken, parked in that turn, and given back: nothing is new, and its time is still due."""
+    play = await playing(redis, mutate)
+    a, _, _ = play.workers
+    await play.accept("opening")
+    held = await play.takes(a)
+    await a.claims.commit(held, to=1, seen=1, wake_at=datetime.fromtimestamp(play.now_ms / 1000, UTC))
+    assert await a.claims.wake(CALL)
+    await a.claims.park(await play.takes(a), to=1, reason="broken")
+    assert await play.admin.unpark(GROUP, CALL)
+    return await a.claims.claim(CALL, (await play.doorbell(a)).decode())
+
+
+async def test_a_call_that_is_given_back_is_asked_about_also_if_nothing_is_new(redis: Redis) -> None:
+    assert isinstance(await parked_while_its_time_had_come(redis), Claim)
+    assert await parked_while_its_time_had_come(redis, UNPARKS_WITHOUT_DUE) is Refusal.NOTHING_NEW
+
+
+@pytest.mark.parametrize("stands", RETIRES_IN_SPITE)
+async def test_a_call_with_which_somebody_has_to_do_is_not_retired(redis: Redis, stands: str) -> None:
+    for mutate, answer in ((None, "BEHIND"), (RETIRES_IN_SPITE[stands], "OK")):
+        play = await playing(redis, mutate)
+        for event in (started(CALL), ended(CALL)):
+            await play.log.append(event)
+        await redis.hset(keys.group_keys(GROUP, CALL).state, mapping={"cur": 2, stands: 1})
+        assert await play.admin.retire(CALL, groups=[GROUP], grace_s=10) == answer
+
+
+class BelievesTheNextServer(Views):
+    """It may have the same events at other numbers."""
+
+    def forget_all(self) -> None:
+        pass
+
+
+async def sees_the_last_event_where_it_was(redis: Redis, views: type[Views]) -> tuple[list[str], list[str]]:
+    """After a fail-over two events have changed places. Epoch, cursor and the last event are as this worker left them.
+
+    What it shows of the call, and what is there.
+    """
+    play = await playing(redis)
+    a, b, _ = play.workers
+    one, other = (play.producers[name] for name in PRODUCERS)
+    a.views = views(a.claims, clock=play.clock, max_bytes=10**7)
+    await play.accept("opening")
+    opening = await play.takes(a)
+    await a.claims.commit(opening, to=1, seen=1)
+    await play.remember()
+    first, second, third = [await play.accept(str(n), producer=p.name) for n, p in enumerate((one, other, one))]
+    token = (await play.doorbell(a)).decode()
+    claim = await a.claims.claim(CALL, token)
+    assert isinstance(claim, Claim)
+    known = await a.views.load(CALL, claim)
+    held = Held(CALL, token, epoch=claim.epoch, cursor=claim.cursor)
+    known.view(held)
+    await a.claims.commit(held, to=4, seen=4)
+    known.committed(held, ())
+    a.views.keep(known)
+    await play.fail_over()
+    for producer, event in ((other, second), (one, first), (one, third)):
+        await play.send(producer, event)
+    await b.claims.commit(await play.takes(b), to=4, seen=4)
+    await play.accept("new")
+    await redis.xreadgroup(GROUP, a.name, {play.bell: ">"})
+    newest: Any = await redis.xrevrange(play.bell, count=1)
+    claim = await a.claims.claim(CALL, newest[0][0].decode())
+    assert isinstance(claim, Claim)
+    view = (await a.views.load(CALL, claim)).view(Held(CALL, "", epoch=claim.epoch, cursor=claim.cursor))
+    return [event.id for event in view.events], [event.id for event in play.calls[CALL].accepted]
+
+
+async def test_nothing_that_was_known_of_another_server_is_shown(redis: Redis) -> None:
+    shown, there = await sees_the_last_event_where_it_was(redis, Views)
+    assert shown == there
+    shown, there = await sees_the_last_event_where_it_was(redis, BelievesTheNextServer)
+    assert shown != there
+
+
 async def test_a_token_is_good_for_its_own_call_only(redis: Redis) -> None:
     await a_token_whose_id_was_given_anew(redis)
     with pytest.raises(AssertionError, match="I6"):
         await a_token_whose_id_was_given_anew(redis, ANY_CALLS_TOKEN)
-
-
-async def test_more_tokens_than_lua_can_unpack_are_all_acknowledged(redis: Redis) -> None:
-    play = await playing(redis)
-    a = play.workers[0]
-    await play.accept("first")
-    async with redis.pipeline(transaction=False) as pipe:
-        for number in range(9000):
-            pipe.xadd(play.bell, {"c": CALL, "n": number})
-        await pipe.execute()
-    await redis.xreadgroup(GROUP, a.name, {play.bell: ">"}, count=10_000)
-    tokens = [entry[0].decode() for entry in await redis.xrange(play.bell)]  # type: ignore[union-attr]
-    claim = await a.claims.claim(CALL, tokens[0])
-    assert isinstance(claim, Claim)
-    held = Held(CALL, tokens[0], epoch=claim.epoch, later=dict.fromkeys(tokens[1:]))
-    await a.claims.commit(held, to=1, seen=1)
-
-    assert (await redis.xpending(play.bell, GROUP))["pending"] == 0
-
-
-async def test_a_refused_receipt_is_a_dead_letter_of_the_same_commit(redis: Redis) -> None:
-    play = await playing(redis)
-    a = play.workers[0]
-    await play.accept("first")
-    held = await play.takes(a)
-    stale = Held(CALL, "0-1", epoch=99)
-    with pytest.raises(FencedError):
-        await a.claims.commit(stale, to=1, seen=1, receipts=[Receipt(1, "refused", {"reason": "400 bad channel"})])
-    assert await redis.xlen(keys.dead_letters(keys.tag_of(CALL), GROUP)) == 0
-
-    await a.claims.commit(held, to=1, seen=1, receipts=[Receipt(1, "refused", {"reason": "400 bad channel"})])
-    letters: Any = await redis.xrange(keys.dead_letters(keys.tag_of(CALL), GROUP))
-    ((_, letter),) = letters
-    assert letter == {b"c": CALL.encode(), b"n": b"1", b"kind": b"refused", b"why": b"400 bad channel"}
-
-
-async def test_going_on_with_the_rest_sends_no_event_that_is_known_already(redis: Redis) -> None:
-    """``to`` short of ``seen`` without a wake: the lease is kept, and only what came meanwhile is sent."""
-    play = await playing(redis)
-    a = play.workers[0]
-    await play.accept("first")
-    token = (await play.doorbell(a)).decode()
-    for name in ("second", "third"):
-        await play.accept(name)
-    claim = await a.claims.claim(CALL, token)
-    assert isinstance(claim, Claim)
-    assert [entry_id for entry_id, _ in claim.entries] == [b"0-1", b"0-2", b"0-3"]
-    held = Held(CALL, token, epoch=claim.epoch)
-
-    assert await a.claims.commit(held, to=1, seen=3) == []
-    await play.accept("fourth")
-    newer = await a.claims.commit(held, to=2, seen=3)
-    assert newer is not None
-    assert [entry_id for entry_id, _ in newer] == [b"0-4"]
-    assert await a.claims.commit(held, to=3, seen=4) == []
-    assert await a.claims.commit(held, to=4, seen=4) is None

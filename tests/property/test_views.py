@@ -51,19 +51,11 @@ class ForgetsWhichReceiptsAreItsOwn(Views):
         super().keep(known)
 
 
-class BelievesTheNextServer(Views):
-    """It may have the same events at other numbers."""
-
-    def forget_all(self) -> None:
-        pass
-
-
 FAULTS = [
     TakesEveryClaimForTheNext,
     TrustsACommitWithoutAnswer,
     KeepsWhatFollowsFromNothing,
     ForgetsWhichReceiptsAreItsOwn,
-    BelievesTheNextServer,
 ]
 
 

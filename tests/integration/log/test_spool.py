@@ -185,6 +185,41 @@ async def test_what_a_closed_log_refuses_is_kept_aside_with_the_reason(redis: Re
     assert "late" in kept["raw"]
 
 
+async def test_a_call_that_another_worker_has_is_told_of_the_past_but_never_ended(redis: Redis, tmp_path: Path) -> None:
+    """Its former worker was cut off from the log, believed the call was over, and left that on its disk."""
+    log = RedisEventLog(redis)
+    old = await log.own(CALL, "test", lease_ms=0)
+    await log.append(started(CALL), epoch=old.epoch)
+    new = await log.own(CALL, "somebody-else", lease_ms=60_000)
+    left_behind(tmp_path, CALL, started(CALL), speaking(CALL, "u1"), ended(CALL))
+
+    done = await SpoolKeeper(Spool(tmp_path), log).look()
+
+    assert (done.events, done.refused) == (2, 1)
+    (aside,) = (tmp_path / REFUSED).glob("*.jsonl")
+    assert orjson.loads(aside.read_bytes())["why"] == "another worker speaks for the call"
+    mine = speaking(CALL, "u2").model_copy(update={"producer": "somebody-else"})
+    await log.append(mine, epoch=new.epoch)
+    assert await in_log(redis) == ["call.started.v1", "u1", "u2"]
+
+
+async def test_the_keeper_stands_in_nobodys_way(redis: Redis, tmp_path: Path) -> None:
+    log = RedisEventLog(redis)
+    left_behind(tmp_path, CALL, started(CALL), speaking(CALL, "u1"))
+    assert (await SpoolKeeper(Spool(tmp_path), log).look()).events == 2
+    assert (await log.own(CALL, "the-next-worker", lease_ms=60_000)).epoch == 2
+
+
+async def test_events_of_a_worker_whose_lease_still_runs_wait_for_its_end(redis: Redis, tmp_path: Path) -> None:
+    log = RedisEventLog(redis)
+    await log.own(CALL, "test", lease_ms=700)
+    left_behind(tmp_path, CALL, started(CALL))
+    keeper = SpoolKeeper(Spool(tmp_path), log)
+    assert (await keeper.look()).left == 1
+    await keep(redis, tmp_path)
+    assert await in_log(redis) == ["call.started.v1"]
+
+
 async def test_a_keeper_interrupted_anywhere_is_finished_by_another_without_a_double(
     redis: Redis, tmp_path: Path
 ) -> None:

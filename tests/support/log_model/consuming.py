@@ -71,7 +71,7 @@ class Consuming(Producing):
             return
         worker, held = picked
         call, seen = held.call, worker.seen[held.call]
-        to = seen if finish else self.dice.randint(held.cursor, seen)
+        to = seen if finish or self.dice.random() < self.finishes else self.dice.randint(held.cursor, seen)
         wake = not finish and (to < seen if to == held.cursor else self.dice.random() < 0.3)
         wake_at = datetime.fromtimestamp((self.now_ms + self.dice.choice((0, 500, 5000))) / 1000, UTC) if wake else None
         told = seen if wake or self.dice.random() < 0.5 else to  # what comes after it is given next

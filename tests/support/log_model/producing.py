@@ -50,7 +50,7 @@ class Producing(Stage):
             started(call)
             if roll < (0.05 if model.accepted else 0.8)
             else ended(call)
-            if roll < 0.16
+            if roll < self.ends
             else speaking(call, f"u{self.serial}")
         )
         if model.accepted and self.dice.random() < 0.05:  # another event under an id that is taken
@@ -110,8 +110,9 @@ class Producing(Stage):
         believed = producer.epochs.get(call)
         renew = believed is not None and self.dice.random() < 0.4
         mine = (producer.name, believed) == (model.owner, model.owner_epoch)
+        newer = renew and (believed or 0) > model.owner_epoch  # granted by a server that this one lags behind
         held = model.owner_epoch > 0 and model.owned_until_ms > self.now_ms
-        may = mine if renew else not held
+        may = mine or newer if renew else not held
         try:
             right = await self.log.own(call, producer.name, lease_ms=LEASE_MS, epoch=believed if renew else None)
         except StaleOwner:
@@ -119,7 +120,8 @@ class Producing(Stage):
             return
         assert may or (self.lenient and not renew), "I15: a call was taken from its owner"
         self.repeats += not may
-        assert right.epoch == model.owner_epoch + (0 if renew else 1), "I15: ownership epochs grow one by one"
+        grown = believed if newer else model.owner_epoch + (0 if renew else 1)
+        assert right.epoch == grown, "I15: ownership epochs grow one by one, or to what was granted before a fail-over"
         model.owner, model.owner_epoch, model.owned_until_ms = producer.name, right.epoch, self.now_ms + LEASE_MS
         producer.epochs[call] = right.epoch
 

@@ -44,7 +44,7 @@ class Schedule(Promises):
                 await self.fail_over()
                 forgets_after = step + self.dice.randint(1, 20)
             else:
-                await self.dice.choice(self.operations)(self)
+                await getattr(self, self.dice.choice(self.operations).__name__)()
             await self.check()
         await self.come_to_rest()
 

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import multiprocessing
 import queue
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
+from call_events.protocol import PROMISES
 from support.log_model.schedule import STEPS, Schedule
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def main() -> int:
         print(f"./dev soak log: {failed.problem}", file=sys.stderr)
         return 1
     print(f"seed {failed.seed}: {failed.problem}", file=sys.stderr)
+    for number in re.findall(r"\bI\d+\b", str(failed.problem)):
+        print(f"{number}: {PROMISES.get(number)}", file=sys.stderr)
     steps = "" if wanted.steps == STEPS else f" --steps {wanted.steps}"
     print(f"again: ./dev soak log --seed {failed.seed} --schedules 1{steps}", file=sys.stderr)
     return 1

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
@@ -149,6 +149,10 @@ class Remembered:
 
 class Stage:
     """One seeded run's server, processes and beliefs."""
+
+    #: How likely it is that a call ends when something is said, and that a handler finishes all it was shown.
+    ends: ClassVar[float] = 0.16
+    finishes: ClassVar[float] = 0.0
 
     def __init__(
         self,

@@ -238,3 +238,15 @@ async def test_a_disk_that_takes_nothing_is_an_alarm_and_memory_goes_on(tmp_path
         log.away = False
         assert await emitter.drained(5)
     assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "agent.activated.v1"]
+
+
+async def test_an_event_too_large_for_the_log_is_an_alarm_and_stops_nothing() -> None:
+    log = MoodyLog()
+    async with emitting(log) as (emitter, _):
+        emitter.emit(started(CALL).data, at=START)
+        with capture_logs() as logs:
+            emitter.emit(AgentActivated(agent="a", name="x" * 300_000), at=START)
+        emitter.emit(agent(1), at=START)
+        assert await emitter.drained(5)
+    assert [one["event"] for one in logs] == ["events.dropped"]
+    assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "agent.activated.v1"]

@@ -13,6 +13,8 @@ forgotten as well; then it is renewed first, unless the new server has given it 
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -35,6 +37,9 @@ log = structlog.get_logger()
 MAX_IN_FLIGHT = 2048
 #: How often a server is listened to while it may still forget something.
 _LISTEN_S = 1.0
+#: After a change of server no call is ended for so long: other producers bring what was forgotten first, which an ended
+#: call would refuse them. They listen every second.
+_SETTLE_S = 2.5
 #: At once, when the server changes between the question who it is and the append.
 _CHANGES = 3
 
@@ -58,6 +63,23 @@ class _Owned(NamedTuple):
     server: str | None
 
 
+class _Change:
+    """The last change of server; by itself, so that the runner, which is told, does not keep the appender alive."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+        self._at = -math.inf
+
+    def tell(self) -> None:
+        """The server has changed just now."""
+        self._at = time.monotonic()
+        self.heard.set()
+
+    async def settled(self) -> None:
+        """Until the change is a while ago."""
+        await asyncio.sleep(max(0.0, self._at + _SETTLE_S - time.monotonic()))
+
+
 class Appender:
     """Appends of one process."""
 
@@ -75,8 +97,8 @@ class Appender:
         self._turns: dict[CallId, _Turn] = {}
         self._owned: dict[CallId, _Owned] = {}
         self._room = asyncio.Semaphore(max_in_flight)
-        self._another = another = asyncio.Event()
-        runner.on_change(another.set)  # the event only: the runner shall not keep this alive
+        self._change = _Change()
+        runner.on_change(self._change.tell)
 
     async def append(self, record: Record, expected_tail: int | None, epoch: int | None) -> tuple[bytes, int]:
         """What append.lua answers.
@@ -115,10 +137,10 @@ class Appender:
         appended, and so that what they have kept for ten seconds is let go.
         """
         while True:
-            self._another.clear()
+            self._change.heard.clear()
             try:
                 async with asyncio.timeout(_LISTEN_S):
-                    await self._another.wait()
+                    await self._change.heard.wait()
             except TimeoutError:
                 pass
             if not self._journal:
@@ -204,13 +226,17 @@ class Appender:
         answer = await self._runner.run("own", (keys.call_keys(call).worker,), args, server=server)
         if answer[0] < 0:
             self._owned.pop(call, None)
-            raise StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+            refusal = StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+            refusal.holder = answer[1].decode()
+            raise refusal
         self._owned[call] = _Owned(worker, lease_ms, answer[0], server)
         return Ownership(epoch=answer[0])
 
     async def _send(
         self, record: Record, server: str | None, expected_tail: int | None, epoch: int | None
     ) -> tuple[bytes, int]:
+        if record.mode == "close":
+            await self._change.settled()
         args: Sequence[str | bytes | int] = (
             record.id,
             record.raw,

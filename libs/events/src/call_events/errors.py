@@ -73,6 +73,9 @@ class IdTaken(AppendRefused):
 class StaleOwner(AppendRefused):
     """A newer owner has taken the call over."""
 
+    #: Who holds the call, where the log has told.
+    holder: str | None = None
+
 
 class LogDamaged(CallEventsError):
     """A call's log is not numbered 1 to its end any more."""

@@ -1,6 +1,6 @@
 """The event log on Redis Streams: ``ports.EventLog`` for Valkey ≥ 7.2 and Redis ≥ 7.0.
 
-Every change is a script (``call_events.scripts``), every script is safe to repeat with the same key, so a lost
+Every change is a script (``call_events.protocol``), every script is safe to repeat with the same key, so a lost
 connection is met by asking again. How a process appends, in which order, and what it keeps of it for the case that the
 server forgets, stands in ``call_events.appender``.
 """

@@ -4,9 +4,11 @@ A file whose lock is free has lost its owner. Its records are appended in their 
 in the log already is a duplicate, and nothing is doubled however often a keeper is interrupted. Several keepers may
 look at one directory: the lock decides.
 
-**No epoch goes with them.** The epoch keeps a paused worker that has lost its call from speaking on. What lies here was
-said and heard while the log was away, by a worker that is no more; nobody else can tell of it. It is taken as long as
-the call's log is open.
+**Who may still write.** A keeper first takes the right to speak for the call, as a worker that takes it over would,
+with a lease that is over at once: it stands in nobody's way. If nobody holds the call, everything is appended as its
+owner. If another worker speaks for it by now, that one decides how the call goes on and when it ends; of what lies here
+only what tells of the past is appended (what was said, done and used while the log was away, which nobody else can
+tell), and not what would act upon a call that is another's.
 
 What the log refuses for good (the call has ended or was let go meanwhile, or was never opened), and lines that are torn
 or were changed, are kept in ``refused/`` with the reason, counted, and told: a person decides. Nothing is deleted.
@@ -24,14 +26,18 @@ import orjson
 import structlog
 
 from call_events import metrics
-from call_events.codec import decode
-from call_events.errors import AppendRefused, BadEvent, LogUnavailable
-from call_events.ports import EventLog
+from call_events.codec import decode, wire_type
+from call_events.errors import AppendRefused, BadEvent, LogUnavailable, StaleOwner
+from call_events.ports import AnyEvent, EventLog
 from call_events.spool import Line, Spool, read_lines, sync_directory
 
 log = structlog.get_logger()
 
 REFUSED = "refused"
+#: Types, by the beginning of their names, that tell of the past and change nothing of how a call goes on.
+_OF_THE_PAST = ("utterance.", "tool.", "usage.")
+#: An epoch that nobody has: what carries it is taken only if it is there already.
+_NOBODYS = 0
 #: Between two looks at the directory.
 LOOK_S = 2.0
 
@@ -99,8 +105,9 @@ class SpoolKeeper:
         """Append one file's records; how many were appended (or there already), and how many were refused."""
         events = 0
         refused: list[tuple[Line, str]] = []
+        right = _Right(self._log)
         for line in await asyncio.to_thread(lambda: list(read_lines(path))):
-            why = await self._append(line)
+            why = await right.append(line)
             if why is None:
                 events += 1
             else:
@@ -117,18 +124,6 @@ class SpoolKeeper:
                 mend=f"they are kept in {self._spool.directory / REFUSED}; read there why, and decide",
             )
         return events, len(refused)
-
-    async def _append(self, line: Line) -> str | None:
-        """Append one record; why not, if it can never be."""
-        if not line.whole:
-            return "the line is torn or was changed"
-        try:
-            await self._log.append(decode(line.raw), first_wins=True)
-        except BadEvent as error:
-            return f"it is no event: {error}"
-        except AppendRefused as error:
-            return f"the log refuses it: {type(error).__name__}"
-        return None
 
     def _keep_aside(self, path: Path, refused: list[tuple[Line, str]]) -> None:
         """Written whole before the spool file goes; a second time after a crash it replaces the first."""
@@ -148,6 +143,58 @@ class SpoolKeeper:
         metrics.SPOOL_FILES.set(len(files))
         metrics.SPOOL_BYTES.set(self._spool.size())
         metrics.SPOOL_ASIDE.set(len(list((self._spool.directory / REFUSED).glob("*.jsonl"))))
+
+
+class _Right:
+    """Appends one file's records, with whatever right there is."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._log = events
+        self._asked = False
+        #: Absent: the call is another worker's.
+        self._epoch: int | None = None
+
+    async def append(self, line: Line) -> str | None:
+        """Append one record; why not, if it can never be.
+
+        Raises:
+            LogUnavailable: the log, or the call, cannot be had yet.
+        """
+        if not line.whole:
+            return "the line is torn or was changed"
+        try:
+            event = decode(line.raw)
+        except BadEvent as error:
+            return f"it is no event: {error}"
+        if not self._asked:
+            await self._ask(event)
+        try:
+            return await self._write(event)
+        except AppendRefused as error:
+            return f"the log refuses it: {type(error).__name__}"
+
+    async def _write(self, event: AnyEvent) -> str | None:
+        if self._epoch is not None:
+            try:
+                await self._log.append(event, epoch=self._epoch, first_wins=True)
+            except StaleOwner:  # somebody has taken the call over just now
+                self._epoch = None
+            else:
+                return None
+        is_past = wire_type(event).startswith(_OF_THE_PAST)
+        try:
+            await self._log.append(event, epoch=None if is_past else _NOBODYS, first_wins=True)
+        except StaleOwner:
+            return "another worker speaks for the call"
+        return None
+
+    async def _ask(self, event: AnyEvent) -> None:
+        try:
+            self._epoch = (await self._log.own(event.call, event.producer, lease_ms=0)).epoch
+        except StaleOwner as refusal:
+            if refusal.holder == event.producer:  # the lease of the worker that has gone is not over yet
+                raise LogUnavailable("the lease of the worker that left these events is not over yet") from refusal
+        self._asked = True
 
 
 @contextmanager

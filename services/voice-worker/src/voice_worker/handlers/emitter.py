@@ -18,7 +18,7 @@ import structlog
 from call_events import metrics
 from call_events.codec import decode, encode
 from call_events.envelope import EventData
-from call_events.errors import AppendRefused, CallUnknown, LogUnavailable, StaleOwner
+from call_events.errors import AppendRefused, BadEvent, CallUnknown, LogUnavailable, StaleOwner
 from call_events.ids import CallId, EventId, derived_event_id, new_event_id
 from call_events.ports import AnyEvent, EventLog
 from voice_worker.handlers.safety import Safety
@@ -105,15 +105,21 @@ class Emitter:
             correlation_id=correlation,
             causation_id=causation,
         )
+        try:
+            raw = encode(event)
+        except BadEvent as error:  # too large for a log: it must not stop those behind it
+            metrics.DROPPED.inc()
+            log.critical("events.dropped", call=self._call, type=data.TYPE, why=str(error))
+            return
         if self._on_disk_only or len(self._pending) >= self._limit:
             if not self._safety.works or self._safety.unwritten >= self._limit:
                 metrics.DROPPED.inc()
                 log.critical("events.dropped", call=self._call, type=data.TYPE, waiting=self._waiting)
                 return
-            self._safety.add(encode(event))
+            self._safety.add(raw)
         else:
             if self._safety.active:
-                self._safety.add(encode(event))
+                self._safety.add(raw)
             self._pending.append(event)
             if len(self._pending) == 1:
                 self._safety.waits(asyncio.get_running_loop().time())
@@ -286,7 +292,7 @@ class Emitter:
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            log.warning("call.ownership_lost", call=self._call)
+            log.warning("call.ownership_lost", call=self._call, not_written=self._waiting, spooled=self._safety.active)
             # What was put down while the log was away was said before anybody else had the call: it is kept.
             self._safety.leave()
             self._on_lost()
