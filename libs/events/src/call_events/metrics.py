@@ -7,6 +7,18 @@ _LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 APPENDS = Counter("cc_eventlog_appends", "Appends by what the log answered", ["result"])
 APPEND_SECONDS = Histogram("cc_eventlog_append_seconds", "From append() to the log's answer", buckets=_LATENCY)
 UNAVAILABLE = Counter("cc_eventlog_unavailable", "Questions to the log given up after the deadline")
+APPEND_WAITING = Gauge(
+    "cc_eventlog_append_waiting", "Appends that wait for the one before them, or as too many are on their way"
+)
+JOURNAL_ENTRIES = Gauge("cc_eventlog_journal_entries", "Events that are appended again if the server changes")
+JOURNAL_REPLAYED = Counter(
+    "cc_eventlog_journal_replayed",
+    "Events appended again to a new server: it lacked them (restored), had them (there), or refused them (refused)",
+    ["result"],
+)
+JOURNAL_EVICTED = Counter(
+    "cc_eventlog_journal_evicted_early", "Events that left the journal before their time, for want of room"
+)
 UNDECODABLE = Counter("cc_eventlog_undecodable", "Stream entries that are no event of ours")
 
 HANDLED = Counter("cc_eventlog_handled", "Answers of handlers by kind", ["group", "result"])
