@@ -16,7 +16,7 @@ from call_events import keys, scripts
 from call_events.admin import Admin
 from call_events.claims import Claim, FencedError, GroupClaims, Held, Refusal, read_receipt
 from call_events.entries import Entry
-from call_events.errors import AppendRefused, CallClosed, CallUnknown, StaleOwner, TailMoved
+from call_events.errors import AppendRefused, CallClosed, CallUnknown, IdTaken, StaleOwner, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
 from call_events.redis_log import RedisEventLog
@@ -29,6 +29,9 @@ LEASE_MS = 1000
 TAG = keys.TAGS[0]
 #: Three calls of one shard, so that they share a doorbell stream and a wake set.
 CALLS = [call for call in (CallId(f"call-{n}") for n in range(200)) if keys.tag_of(call) == TAG][:3]
+
+#: Where the scripts read the time: in the shard's slot, since a script on a Cluster may read nowhere else.
+CLOCK = f"cc:{{{TAG}}}:clock"
 
 #: What a worker keeps of calls: nothing, the bytes of a few events, what was worked out from a few, all.
 MEMORY_BYTES = (0, 5_000, 12_000, 10**7)
@@ -43,7 +46,7 @@ def loader(mutate: Mutate | None = None) -> Callable[[str], scripts.Script]:
         text = scripts.load(name).text
         if mutate is not None:
             text = mutate(name, text)
-        return scripts.make(name, text.replace("redis.call('TIME')", "redis.call('HMGET', 'test:clock', 's', 'us')"))
+        return scripts.make(name, text.replace("redis.call('TIME')", f"redis.call('HMGET', '{CLOCK}', 's', 'us')"))
 
     return load
 
@@ -68,6 +71,7 @@ class CallModel:
     accepted: list[AnyEvent] = field(default_factory=list)
     closed: bool = False
     owner_epoch: int = 0
+    owner: str = "nobody"
     #: Epoch of the last claim that was granted.
     epoch: int = 0
     #: Highest event any worker was given first, and with which epoch events were handled.
@@ -142,6 +146,11 @@ class Schedule:
             event = self.dice.choice(model.accepted)
         expected = self.dice.choice((len(model.accepted), 0, 99)) if self.dice.random() < 0.15 else None
         epoch = self.dice.choice((model.owner_epoch, model.owner_epoch - 1)) if self.dice.random() < 0.3 else None
+        event = (
+            event.model_copy(update={"producer": model.owner})
+            if epoch is not None and event not in model.accepted
+            else event
+        )
         known = next((n for n, one in enumerate(model.accepted, 1) if one.id == event.id), None)
         tail = len(model.accepted)
         try:
@@ -150,6 +159,10 @@ class Schedule:
             refused: type[AppendRefused] | None = type(refusal)
         else:
             refused = None
+        if refused is IdTaken:
+            assert known is not None, "I3: an id that nobody has taken"
+            assert model.accepted[known - 1] != event, "I3: a repeat must be a duplicate"
+            return
         if refused is not None:
             want: type[AppendRefused] = (
                 CallClosed
@@ -178,15 +191,14 @@ class Schedule:
         call = self.dice.choice(CALLS)
         model = self.calls[call]
         renew = self.dice.random() < 0.3 and model.owner_epoch > 0
+        name = model.owner if renew else self.dice.choice(self.workers).name
         try:
-            right = await self.log.own(
-                call, self.dice.choice(self.workers).name, lease_ms=LEASE_MS, epoch=model.owner_epoch if renew else None
-            )
+            right = await self.log.own(call, name, lease_ms=LEASE_MS, epoch=model.owner_epoch if renew else None)
         except StaleOwner:
             assert not renew, "I15: the owner could not renew"
             return
         assert right.epoch == model.owner_epoch + (0 if renew else 1), "I15: ownership epochs grow one by one"
-        model.owner_epoch = right.epoch
+        model.owner_epoch, model.owner = right.epoch, name
 
     async def read(self) -> None:
         worker = self.dice.choice(self.workers)
@@ -447,7 +459,7 @@ class Schedule:
         del worker.seen[call]
 
     async def set_clock(self) -> None:
-        await self.redis.hset("test:clock", mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
+        await self.redis.hset(CLOCK, mapping={"s": self.now_ms // 1000, "us": self.now_ms % 1000 * 1000})
 
 
 def _id(raw: bytes) -> tuple[int, int]:

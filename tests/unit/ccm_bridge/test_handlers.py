@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from call_events.ids import CallId
-from call_events.ports import CallView
+from call_events.ports import AnyEvent, CallView, Endpoint
 from call_events.registry import UnknownData
 from call_events.testing import START, said, speaking, started
 from ccm_bridge.domain.retry import NoAnswer
@@ -134,33 +133,28 @@ def test_an_event_of_a_newer_release_is_reported_and_passed_over() -> None:
     assert world.cursor == 2, "the request after it is held, so it was passed"
 
 
-def view_of(call: str, *, at_s: float = 0) -> CallView:
-    opening = started(call).model_copy(update={"seq": 1, "time": START + timedelta(seconds=at_s)})
-    return CallView(CallId(call), (opening,), 0, ())
-
-
-def test_when_ccm_is_down_calls_are_put_off_without_an_attempt_until_one_asks() -> None:
+def test_the_consumer_is_told_whether_ccm_was_asked_and_served() -> None:
     world = World()
-    world.ccm.script = [503] * 3
-    for call in ("a", "b", "c"):
-        finish(world.handler(view_of(call)))
-    assert not world.handler.ccm_serves
-    assert world.meter.counts["down"] == 1
-    progress = finish(world.handler(view_of("d")))
-    assert progress.wake_at is not None
-    assert len(world.ccm.attempts) == 3, "nobody is kept waiting for a dead CCM"
-    world.clock.advance(2)
-    assert finish(world.handler(view_of("d"))).through == 1
-    assert world.handler.ccm_serves
-    assert world.meter.counts["up"] == 1
+    world.ccm.script = [503, NoAnswer.TIMEOUT, 400]
+
+    def turn(*events: AnyEvent) -> Endpoint:
+        numbered = tuple(one.model_copy(update={"seq": n}) for n, one in enumerate(events, 1))
+        return finish(world.handler(CallView(CALL, numbered, 0, ()))).endpoint
+
+    assert turn(started(CALL)) is Endpoint.FAILED
+    assert turn(started(CALL)) is Endpoint.NOT_ASKED, "its time has not come"
+    world.clock.advance(5)
+    assert turn(started(CALL)) is Endpoint.FAILED
+    world.clock.advance(5)
+    assert turn(started(CALL)) is Endpoint.SERVED, "a refusal is an answer"
+    assert turn(started(CALL), speaking(CALL, "c")) is Endpoint.SERVED
+    assert turn(requested(0)) is Endpoint.NOT_ASKED
 
 
 def test_a_hold_that_times_out_while_ccm_is_down_is_alarmed_once() -> None:
     world = World()
     world.append(started(CALL), requested(1))
     world.ccm.script = [503] * 30
-    world.until(START + timedelta(seconds=120))
-    for call in ("a", "b", "c"):
-        finish(world.handler(view_of(call)))
-    world.later(60)
+    world.later(180)
+    assert len(world.ccm.attempts) > 2
     assert world.meter.counts["hold_timed_out"] == 1

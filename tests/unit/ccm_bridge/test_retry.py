@@ -1,12 +1,9 @@
-"""What an answer means, when to try again, and when to leave CCM alone."""
+"""What an answer means, and when to try again."""
 
 from datetime import timedelta
 
 import pytest
 
-from call_events.ids import CallId
-from call_events.testing import START
-from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.retry import Backoff, NoAnswer, Reaction, Reply, react
 
 
@@ -42,61 +39,3 @@ def test_retry_after_is_honoured_within_reason() -> None:
 
 def test_a_wrong_configuration_is_asked_about_slowly() -> None:
     assert Backoff().delay(Reply(403), 1, "m") >= timedelta(seconds=30)
-
-
-A, B, C, D = (CallId(name) for name in "abcd")
-
-
-def opened() -> Breaker:
-    breaker = Breaker()
-    for call in (A, B, C):
-        breaker = breaker.failed(call, START)
-    return breaker
-
-
-def test_one_failing_call_never_opens_the_breaker() -> None:
-    breaker = Breaker()
-    for _ in range(50):
-        breaker = breaker.failed(A, START)
-    assert breaker.admit(B, START) == (breaker, None)
-
-
-def test_a_success_in_between_keeps_it_closed() -> None:
-    breaker = Breaker().failed(A, START).failed(B, START).succeeded().failed(C, START)
-    assert not breaker.is_open
-
-
-def test_three_calls_in_a_row_open_it_and_the_others_are_put_off() -> None:
-    breaker = opened()
-    assert breaker.is_open
-    _, put_off = breaker.admit(D, START)
-    assert put_off is not None
-    assert START < put_off <= START + timedelta(seconds=1)
-
-
-def test_one_call_at_a_time_asks_and_a_success_closes_it() -> None:
-    breaker = opened()
-    then = START + timedelta(seconds=0.5)
-    breaker, put_off = breaker.admit(D, then)
-    assert put_off is None
-    assert breaker.admit(A, then)[1] is not None
-    assert breaker.succeeded().admit(A, then)[1] is None
-
-
-def test_pauses_grow_with_failed_probes_only() -> None:
-    breaker = opened()
-    assert breaker.failed(D, START) == breaker, "it was on its way before"
-    now = START
-    pauses = []
-    for _ in range(8):
-        assert breaker.until is not None
-        pauses.append((breaker.until - now).total_seconds())
-        now = breaker.until
-        breaker = breaker.admit(D, now)[0].failed(D, now)
-    assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15]
-
-
-def test_a_probe_that_never_comes_back_is_forgotten() -> None:
-    breaker = opened()
-    breaker, _ = breaker.admit(D, START + timedelta(seconds=1))
-    assert breaker.admit(A, START + timedelta(seconds=22))[1] is None

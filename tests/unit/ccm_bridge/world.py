@@ -29,7 +29,6 @@ from call_events.ids import CallId
 from call_events.ports import AnyEvent, CallView, Progress, Receipt
 from call_events.testing import START, ManualClock, event
 from ccm_bridge.adapters.ccm_schema import CimDialect
-from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.delivery import Bounds, Waiting
 from ccm_bridge.domain.identity import Sources
@@ -202,9 +201,6 @@ class FakeMeter:
         self._count(f"failed:{reason}")
         self._count(reaction.value)
 
-    def endpoint(self, *, is_open: bool) -> None:
-        self._count("down" if is_open else "up")
-
 
 @dataclass
 class World:
@@ -247,7 +243,6 @@ class World:
             conversation=self.conversation,
             bounds=self.bounds,
             backoff=Backoff(),
-            breaker=Breaker(),
         )
 
     def append(self, *events: AnyEvent, run: bool = True) -> None:

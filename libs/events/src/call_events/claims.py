@@ -1,7 +1,8 @@
 """One group's claims on calls: the typed face of claim, commit, park, renew, release, ring and wake.
 
-A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's *epoch*
-is the fence: commit, park, renew and release of an older epoch change nothing and say so.
+A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's worker and
+*epoch* are the fence: commit, park, renew and release of anybody else change nothing and say so. See
+``call_events.protocol``.
 """
 
 import asyncio
@@ -41,6 +42,10 @@ class Claim:
     cursor: int
     entries: list[Entry]
     attempts: int
+    #: The last holder neither committed nor let go: its lease ran out.
+    taken_over: bool = False
+    #: Run-id of the server that granted it.
+    server: str | None = None
 
 
 class FencedError(Exception):
@@ -54,8 +59,14 @@ class Held:
     call: CallId
     token: str
     epoch: int = 0
+    #: Run-id of the server that granted it; another one may not know of it.
+    server: str | None = None
     cursor: int = 0
+    #: Commits of this claim that were answered.
+    step: int = 0
     attempts: int = 0
+    #: Its last holder's lease ran out, and nobody has been asked since.
+    taken_over: bool = False
     #: Stream id of the last receipt that was written under this claim.
     last_receipt: bytes | None = None
     #: Doorbells of this call that came while it was held; acknowledged with it.
@@ -113,18 +124,31 @@ class GroupClaims:
         self._lease_ms = lease_ms
         self.max_events = max_events
 
+    def server_of(self, call: CallId) -> str | None:
+        """Run-id of the server that was last asked about the call's shard; absent until then."""
+        return self._runner.server_of(keys.group_keys(self._group, call).bell)
+
     async def claim(self, call: CallId, token: str) -> Claim | Refusal:
         """Take the call, if it has something to do and nobody holds it."""
         at = keys.group_keys(self._group, call)
+        server = self.server_of(call)
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
-            (self._worker, self._lease_ms, self.max_events, self._group, token),
+            (self._worker, self._lease_ms, self.max_events, self._group, token, call),
+            server=server,
         )
         if answer[0] <= 0:
             return Refusal(answer[0])
-        epoch, cursor, entries, attempts = answer
-        return Claim(epoch, cursor, script_entries(entries), attempts)
+        epoch, cursor, entries, attempts, taken_over = answer
+        return Claim(
+            epoch,
+            cursor,
+            script_entries(entries),
+            attempts,
+            taken_over=bool(taken_over),
+            server=server or self.server_of(call),
+        )
 
     async def catch_up(
         self, call: CallId, *, first: int, last: int, receipts_from: bytes | None
@@ -157,7 +181,9 @@ class GroupClaims:
         ``seen`` without a wake; else ``None`` and the call is released.
 
         Raises:
-            FencedError: nothing was changed; the call has gone to another worker.
+            FencedError: nothing was changed; the call has gone to another worker, or the answer to an earlier try of
+                the same was lost.
+            ServerChanged: nothing was changed; the server that granted the claim has gone.
         """
         at = keys.group_keys(self._group, held.call)
         tokens = list(held.later)
@@ -165,16 +191,18 @@ class GroupClaims:
             "commit",
             (at.stream, at.state, at.bell, at.wake, at.receipts, at.dead_letters),
             (
-                *(held.epoch, held.cursor, to, seen),
+                *(self._worker, held.epoch, held.step, held.cursor, to, seen),
                 "" if wake_at is None else int(wake_at.timestamp() * 1000),
                 *(self._lease_ms, self.max_events, self._group, held.call, attempts or ""),
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),
+            server=held.server,
         )
         if answer[0] < 0:
             raise FencedError
         held.cursor, held.attempts = to, attempts
+        held.step += 1
         held.last_receipt = answer[-1] or held.last_receipt
         if answer[0] == 1:
             return script_entries(answer[1])
@@ -194,10 +222,11 @@ class GroupClaims:
             "park",
             (at.state, at.bell, at.wake, at.receipts, at.dead_letters),
             (
-                *(held.epoch, held.cursor, to, reason, self._group, held.call),
+                *(self._worker, held.epoch, held.step, held.cursor, to, reason, self._group, held.call),
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),
+            server=held.server,
         )
         if answer[0] < 0:
             raise FencedError
@@ -208,10 +237,13 @@ class GroupClaims:
         """Prolong the lease; false = the call has gone to another worker."""
         at = keys.group_keys(self._group, held.call)
         args = (held.epoch, self._lease_ms, self._group, self._worker, held.token)
-        return bool(await self._runner.run("renew", (at.state, at.bell), args))
+        return bool(await self._runner.run("renew", (at.state, at.bell), args, server=held.server))
 
     async def release(self, held: Held) -> bool:
-        """Hand the call back unfinished, for the next worker at once; false = it had gone already."""
+        """Hand the call back unfinished, for the next worker at once; false = it had gone already.
+
+        Also to another server than the one that granted it: there it changes nothing unless that one knows the claim.
+        """
         at = keys.group_keys(self._group, held.call)
         args = (held.epoch, self._group, self._worker, held.token)
         return bool(await self._runner.run("release", (at.state, at.bell), args))
@@ -220,15 +252,41 @@ class GroupClaims:
         """Take this worker off a shard's list; false = something is pending under its name, and it stays."""
         return bool(await self._runner.run("forget", (keys.bell(tag),), (self._group, self._worker)))
 
+    async def idle(self, calls: Sequence[CallId], *, now: datetime) -> list[CallId]:
+        """Those of ``calls`` that have something to do, are not parked, wait for no time and are in nobody's hands."""
+        asked: list[tuple[Arg, ...]] = []
+        for call in calls:
+            at = keys.group_keys(self._group, call)
+            asked += [("XLEN", at.stream), ("HMGET", at.state, "cur", "ow", "dl", "parked", "due", "wk")]
+        answers = await self._runner.ask(*asked)
+        now_ms = now.timestamp() * 1000
+        states = zip(calls, answers[::2], answers[1::2], strict=True)
+        return [call for call, tail, state in states if _is_idle(tail, state, now_ms)]
+
     async def ring(self, call: CallId) -> bool:
         """Ring for a call that has something to do and no doorbell that would tell (the sweeper)."""
         at = keys.group_keys(self._group, call)
         return bool(await self._runner.run("ring", (at.dedupe, at.state, at.bell), (call,)))
 
+    async def remind(self, calls: Sequence[CallId]) -> None:
+        """Ring for calls whatever their state: whoever answers finds out whether there is anything to do."""
+        if calls:
+            await self._runner.ask(
+                *(("XADD", keys.group_keys(self._group, c).bell, "*", "c", c, "n", 0) for c in calls)
+            )
+
     async def wake(self, call: CallId) -> bool:
         """Ring for a call whose time has come by the server's clock."""
         at = keys.group_keys(self._group, call)
         return bool(await self._runner.run("wake", (at.wake, at.state, at.bell), (call,)))
+
+
+def _is_idle(tail: int, state: Sequence[bytes | None], now_ms: float) -> bool:
+    """What ring.lua asks, but by this machine's clock: the script has the last word."""
+    cursor, owner, deadline, parked, due, wake = state
+    if parked is not None or (owner is not None and int(deadline or 0) > now_ms):
+        return False
+    return due is not None or (int(cursor or 0) < tail and wake is None)
 
 
 def receipt_args(receipts: Sequence[Receipt]) -> list[Arg]:

@@ -32,6 +32,7 @@ from redis.asyncio import Redis
 from call_events.claims import GroupClaims
 from call_events.clock import SystemClock
 from call_events.drain import Drain, ParkCall
+from call_events.endpoint import EndpointWatch
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock, Handler
 from call_events.reader import DoorbellReader
@@ -60,6 +61,8 @@ class ConsumerStatus:
     #: Calls that wait in this process for a free slot.
     waiting: int
     stopping: bool
+    #: What the handler asks outside of the log serves, as far as is known (``breaker``).
+    endpoint_serves: bool
 
 
 class Consumer:
@@ -75,6 +78,7 @@ class Consumer:
         options: ConsumerOptions | None = None,
         clock: Clock | None = None,
         runner: ScriptRunner | None = None,
+        endpoint: str = "what the handler asks",
     ) -> None:
         """Nothing happens before :meth:`run`.
 
@@ -86,6 +90,7 @@ class Consumer:
             options: sizes and times.
             clock: for back-off and metrics.
             runner: share one with a ``RedisEventLog`` of the same process.
+            endpoint: what the handler asks outside of the log, and which setting names it, for the alarm if it is down.
         """
         options = options or ConsumerOptions()
         clock = clock or SystemClock()
@@ -94,6 +99,7 @@ class Consumer:
             runner, group=group, worker=worker, lease_ms=int(options.lease_s * 1000), max_events=options.max_events
         )
         self._group = group
+        self._runner = runner
         self._options = options
         self._stop = asyncio.Event()
         self._bench = Workbench(options.slots)
@@ -101,17 +107,20 @@ class Consumer:
         self._upkeep = Upkeep(
             redis, claims, self._bench, group=group, worker=worker, options=options, clock=clock, stopping=self._stop
         )
+        self._endpoint = EndpointWatch(claims, group=group, endpoint=endpoint, options=options, clock=clock)
         self._drain = Drain(
             claims,
             views,
             self._bench,
             handler,
             self._upkeep,
+            endpoint=self._endpoint,
             group=group,
             options=options,
             clock=clock,
             stopping=self._stop,
         )
+        runner.on_change(self._drain.lose_all)
         self._reader = DoorbellReader(redis, self._bench, group=group, worker=worker, clock=clock)
 
     async def run(self) -> None:
@@ -121,10 +130,12 @@ class Consumer:
             LogUnavailable: Redis cannot be reached at the start. Later outages are waited for.
         """
         await self._reader.prepare()
+        await self._runner.meet()
         log.info("consumer.started", group=self._group)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._reader.run(), name=f"{self._group}-reader")
-            upkeep = [tasks.create_task(work, name=name) for name, work in self._upkeep.jobs()]
+            jobs = [*self._upkeep.jobs(), ("ring-again", self._endpoint.keep_ringing())]
+            upkeep = [tasks.create_task(work, name=name) for name, work in jobs]
             tasks.create_task(self._bench.run(self._drain.run, tasks), name=f"{self._group}-bench")
             await self._stop.wait()
             await self._wind_down(reading, upkeep)
@@ -142,6 +153,7 @@ class Consumer:
             in_hand=len(self._bench.held),
             waiting=self._bench.waiting,
             stopping=self._stop.is_set(),
+            endpoint_serves=self._endpoint.serves,
         )
 
     async def _wind_down(self, reading: asyncio.Task[None], upkeep: Sequence[asyncio.Task[None]]) -> None:

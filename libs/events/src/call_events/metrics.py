@@ -30,9 +30,21 @@ EVENT_AGE_SECONDS = Histogram(
 )
 FENCED = Counter("cc_eventlog_fenced", "Commits refused because another worker had taken the call", ["group"])
 LOST_LEASES = Counter("cc_eventlog_lost_leases", "Leases that could not be renewed in time", ["group"])
+REPEATS = Counter(
+    "cc_eventlog_repeats",
+    "Events given to a handler again because its answer did not reach the log; of another worker's, one for each call",
+    ["group"],
+)
+STALLED = Counter(
+    "cc_eventlog_stalled",
+    "Times a call with something to do waited for a worker longer than 500 ms, without the waits handlers ask for",
+    ["group"],
+)
 SWEPT = Counter("cc_eventlog_swept", "Lost doorbells rung again by the sweeper", ["group"])
 
 UNDELIVERED = Gauge("cc_eventlog_undelivered", "Doorbells no worker of the group has taken", ["group", "shard"])
 INFLIGHT = Gauge("cc_eventlog_inflight_calls", "Doorbells taken and not yet acknowledged", ["group", "shard"])
 OLDEST_SECONDS = Gauge("cc_eventlog_oldest_unhandled_seconds", "Age of the oldest unacknowledged doorbell", ["group"])
 PARKED = Counter("cc_eventlog_parked_calls", "Calls put aside", ["group"])
+BREAKER_OPEN = Gauge("cc_eventlog_breaker_open", "1 while what the group's handlers ask does not serve", ["group"])
+BELL_LENGTH = Gauge("cc_eventlog_bell_length", "Doorbells in a shard's stream, read ones not yet trimmed", ["shard"])

@@ -17,12 +17,20 @@ class ConsumerOptions:
     max_events: int = 500
     #: An error nobody expected is tried so often before its call is parked. Errors that pass are tried for ever.
     max_attempts: int = 5
+    #: Before the second attempt, doubled before each further one up to the longest; also of the breaker.
     first_pause_s: float = 0.25
     longest_pause_s: float = 30.0
+    #: So many different calls must fail in a row, none served in between, until the endpoint is taken for dead
+    #: (``breaker``).
+    breaker_after: int = 3
+    #: So many calls at a time then find out whether it is back.
+    breaker_probes: int = 2
     #: How late a wake may ring if the worker that stored it has died.
     wake_poll_s: float = 0.25
-    #: How long a lost doorbell may stay lost.
+    #: How long a lost doorbell may stay lost, unless very many calls are open: one worker of the group at a time looks
+    #: at a shard's open calls, and at this many a second.
     sweep_s: float = 30.0
+    sweep_calls_per_s: int = 500
     #: How often read doorbells are trimmed and the gauges set.
     trim_s: float = 10.0
     #: What handlers get to finish in after stop(); less than the pod's grace period.
@@ -39,6 +47,9 @@ class ConsumerOptions:
 
     def __post_init__(self) -> None:
         """A zero here would spin or stand still."""
-        for name in ("slots", "lease_s", "handler_timeout_s", "max_events", "max_attempts", "wake_poll_s", "sweep_s"):
+        for name in (
+            *("slots", "lease_s", "handler_timeout_s", "max_events", "max_attempts", "wake_poll_s"),
+            *("sweep_s", "sweep_calls_per_s", "first_pause_s", "breaker_after", "breaker_probes"),
+        ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be more than 0")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from call_events.envelope import Event, EventData
@@ -41,14 +42,30 @@ class Ownership:
 class EventLog(Protocol):
     """All call streams."""
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         """Append one event: atomic, numbered without gaps, safe to retry for ever (``event.id`` is the key).
 
         ``call.started`` opens a log and ``call.ended`` closes it; nothing else does either.
         Appends of one task keep their order.
 
+        Args:
+            event: what happened; its number is the log's business.
+            expected_tail: append only if the log ends with this number.
+            epoch: append only while ``event.producer`` owns the call under this epoch, see :meth:`own`.
+            first_wins: the id was derived so that whoever comes first has said it; another event under it is a
+                duplicate too. Without this the same id must come with the same bytes.
+
         Raises:
-            CallUnknown, CallClosed, TailMoved, StaleOwner: refused; nothing changed.
+            CallUnknown, CallClosed, TailMoved, IdTaken, StaleOwner: refused; nothing changed.
+            BadEvent: it is too large, or its id cannot be one.
+            BadCallId: its call could not safely be part of a key.
             LogUnavailable: not known to be stored; append the same event again.
         """
         ...
@@ -112,6 +129,16 @@ class CallView:
         return self.events[self.cursor :]
 
 
+class Endpoint(StrEnum):
+    """What a handler's turn has shown of the one thing outside of the log that it asks (``breaker``)."""
+
+    SERVED = "served"
+    #: It did not answer, or could not: asking about other calls would very likely end the same way.
+    FAILED = "failed"
+    #: Nothing was asked of it.
+    NOT_ASKED = "not asked"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A handler's answer.
@@ -124,6 +151,8 @@ class Progress:
     through: int
     wake_at: datetime | None = None
     receipts: tuple[Receipt, ...] = ()
+    #: A handler that answers without asking its endpoint says so; one that raises an error that may pass has failed.
+    endpoint: Endpoint = Endpoint.SERVED
 
 
 class Handler(Protocol):
@@ -134,6 +163,7 @@ class Handler(Protocol):
 
         Raises:
             ParkCall (``call_events.consumer``): put this call aside with a reason; others do not notice.
-            Any error with ``retry`` true, time-outs and connection errors: asked again after a back-off.
+            Any error with ``retry`` true, time-outs and connection errors: asked again after a back-off, and reckoned
+                as the endpoint's failure unless they are the log's own.
         """
         ...

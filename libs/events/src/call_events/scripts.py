@@ -9,7 +9,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-NAMES = ("append", "claim", "commit", "forget", "own", "park", "release", "renew", "retire", "ring", "unpark", "wake")
+NAMES = (
+    *(
+        "append",
+        "claim",
+        "commit",
+        "discard",
+        "forget",
+        "own",
+        "park",
+        "release",
+        "renew",
+        "retire",
+        "ring",
+        "standing",
+    ),
+    *("unpark", "wake"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a consumer does besides handling: renew, reclaim, wake, sweep, trim, count."""
+"""What a consumer does besides handling: renew, reclaim, wake, sweep (``sweeper``), trim and count (``trimmer``)."""
 
 import asyncio
 import random
@@ -10,14 +10,17 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from call_events import keys, metrics
+from call_events import keys
 from call_events.claims import GroupClaims, Held
+from call_events.cluster import ClusterClient
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock
 from call_events.reader import create_groups, has_no_group
 from call_events.runner import passes
+from call_events.sweeper import Sweeper
+from call_events.trimmer import Trimmer
 from call_events.workbench import Workbench, is_told_to_end
 
 log = structlog.get_logger()
@@ -50,6 +53,9 @@ class Upkeep:
         self._options = options
         self._clock = clock
         self._stopping = stopping
+        #: Ring for lost doorbells; drop read ones and set the gauges.
+        self.sweep = Sweeper(redis, claims, group=group, worker=worker, options=options, clock=clock).sweep
+        self.trim = Trimmer(redis, group=group, clock=clock).trim
         self._next_wake: float | None = None
         self._wake_sooner = asyncio.Event()
         #: Per shard, where the next look for abandoned tokens begins: the server looks at some ten per token asked for.
@@ -79,20 +85,30 @@ class Upkeep:
 
     async def reclaim(self) -> None:
         """Take over tokens whose worker has not been heard of for a lease."""
-        idle_ms = int(self._options.lease_s * 1050)
+        failed: RedisError | OSError | None = None
         for tag in random.sample(keys.TAGS, len(keys.TAGS)):
             if self._stopping.is_set() or not self._bench.free:
-                return
-            self._reclaim_from[tag], entries, *_ = await self._redis.xautoclaim(
-                keys.bell(tag),
-                self._group,
-                self._worker,
-                idle_ms,
-                start_id=self._reclaim_from.get(tag, "0-0"),
-                count=max(1, min(_PAGE, self._bench.free)),
-            )
-            for token, fields in entries:
-                self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
+                break
+            try:
+                await self._reclaim_of(tag)
+            except (RedisError, OSError) as error:
+                if not isinstance(self._redis, ClusterClient):
+                    raise
+                failed = error  # other shards have other masters
+        if failed is not None:
+            raise failed
+
+    async def _reclaim_of(self, tag: str) -> None:
+        self._reclaim_from[tag], entries, *_ = await self._redis.xautoclaim(
+            keys.bell(tag),
+            self._group,
+            self._worker,
+            int(self._options.lease_s * 1050),
+            start_id=self._reclaim_from.get(tag, "0-0"),
+            count=max(1, min(_PAGE, self._bench.free)),
+        )
+        for token, fields in entries:
+            self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
 
     async def wake(self) -> float | None:
         """Ring for every call whose time has come; seconds until the next one's time, by the server's clock."""
@@ -100,13 +116,19 @@ class Upkeep:
             pipe.time()
             for tag in keys.TAGS:
                 pipe.zrange(keys.wake(tag, self._group), 0, _PAGE - 1, withscores=True)
-            (seconds, micros), *shards = await pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
-        times = [(float(at), CallId(call.decode())) for shard in shards for call, at in shard]
+            clock, *shards = await pipe.execute(raise_on_error=False)
+        failed = [answer for answer in (clock, *shards) if isinstance(answer, BaseException)]
+        if isinstance(clock, BaseException):
+            raise clock
+        now_ms = clock[0] * 1000 + clock[1] // 1000
+        served = [shard for shard in shards if not isinstance(shard, BaseException)]  # on a Cluster one master may fail
+        times = [(float(at), CallId(call.decode())) for shard in served for call, at in shard]
         async with asyncio.TaskGroup() as tasks:
             for at, call in times:
                 if at <= now_ms:
                     tasks.create_task(self._claims.wake(call))
+        if failed:
+            raise failed[0]
         return min(((at - now_ms) / 1000 for at, _ in times if at > now_ms), default=None)
 
     def wake_at(self, when: datetime) -> None:
@@ -115,42 +137,6 @@ class Upkeep:
         if self._next_wake is None or due < self._next_wake:
             self._next_wake = due
             self._wake_sooner.set()
-
-    async def sweep(self) -> None:
-        """Ring for calls that have something to do and no doorbell that tells."""
-        for tag in random.sample(keys.TAGS, len(keys.TAGS)):
-            start = 0
-            while True:
-                page: Any = await self._redis.zrange(keys.live(tag), start, start + _PAGE - 1)
-                if not page:
-                    break
-                start += len(page)
-                async with asyncio.TaskGroup() as tasks:
-                    rings = [tasks.create_task(self._claims.ring(CallId(call.decode()))) for call in page]
-                if rung := sum(ring.result() for ring in rings):
-                    metrics.SWEPT.labels(self._group).inc(rung)
-                    log.warning("consumer.swept", group=self._group, calls=rung)
-
-    async def trim(self) -> None:
-        """Drop doorbells that every group has finished with, and set the gauges of this group."""
-        oldest_ms: float | None = None
-        for tag in keys.TAGS:
-            bell = keys.bell(tag)
-            keep_from: tuple[int, int] | None = None
-            for group in await self._redis.xinfo_groups(bell):
-                name, pending = group["name"].decode(), group["pending"]
-                first = (await self._redis.xpending(bell, name))["min"] if pending else None
-                needed = _id(first or group["last-delivered-id"])
-                keep_from = needed if keep_from is None else min(keep_from, needed)
-                if name == self._group:
-                    metrics.INFLIGHT.labels(self._group, tag).set(pending)
-                    metrics.UNDELIVERED.labels(self._group, tag).set(group.get("lag") or 0)
-                    if first:
-                        oldest_ms = min(oldest_ms or needed[0], needed[0])
-            if keep_from and keep_from > (0, 0):
-                await self._redis.xtrim(bell, minid=f"{keep_from[0]}-{keep_from[1]}", approximate=True)
-        age = 0.0 if oldest_ms is None else max(0.0, self._clock.now().timestamp() - oldest_ms / 1000)
-        metrics.OLDEST_SECONDS.labels(self._group).set(age)
 
     async def hand_back(self) -> None:
         """At the end: whatever is pending under our name goes to the others at once."""
@@ -226,8 +212,3 @@ def _leaves(errors: BaseExceptionGroup[Any]) -> list[BaseException]:
     return [
         leaf for one in errors.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
     ]
-
-
-def _id(raw: bytes) -> tuple[int, int]:
-    milliseconds, _, count = raw.decode().partition("-")
-    return int(milliseconds), int(count)

@@ -66,6 +66,10 @@ class Known:
     cursor: int = 0
     #: Nothing was written under that claim that is not in ``receipts``, and ``memory`` follows from what is.
     settled: bool = True
+    #: The handler was shown so much in a turn that is not committed; 0 = none.
+    given: int = 0
+    #: Of the views this belongs to; see ``forget_all``.
+    generation: int = 0
     #: Monotonic seconds.
     used_at: float = 0.0
 
@@ -145,6 +149,7 @@ class Known:
         self.last_receipt = held.last_receipt or self.last_receipt
         self.cursor = held.cursor
         self.settled = True
+        self.given = 0
 
 
 class Views:
@@ -162,6 +167,7 @@ class Views:
         #: Of these, the ones that have their events' bytes.
         self._with_events: dict[CallId, Known] = {}
         self._size = 0
+        self._generation = 0
 
     @property
     def size(self) -> int:
@@ -195,7 +201,7 @@ class Views:
     def keep(self, known: Known) -> None:
         """Remember a call that is in hand no more, however that ended."""
         self.forget(known.call)
-        if known.is_finished:
+        if known.is_finished or known.generation != self._generation:
             return
         known.used_at = self._clock.monotonic()
         self._calls[known.call] = known
@@ -209,9 +215,19 @@ class Views:
         """Drop all that is known of a call."""
         self._take(call)
 
+    def forget_all(self) -> None:
+        """Another server answers: its log need not have what is known, nor have it at the same numbers.
+
+        Calls in hand are forgotten as they come back.
+        """
+        self._generation += 1
+        self._calls.clear()
+        self._with_events.clear()
+        self._size = 0
+
     def _unknown(self, call: CallId) -> Known:
-        read = partial(decode_entry, call, told=set())
-        return Known(call, Growing(self._decoded.keeping(read)), Growing(lambda _, raw: read_receipt(raw)))
+        events: Growing[AnyEvent] = Growing(self._decoded.keeping(partial(decode_entry, call, told=set())))
+        return Known(call, events, Growing(lambda _, raw: read_receipt(raw)), generation=self._generation)
 
     def _take(self, call: CallId) -> Known | None:
         known = self._calls.pop(call, None)

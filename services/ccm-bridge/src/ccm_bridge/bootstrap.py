@@ -19,7 +19,6 @@ from ccm_bridge.adapters.ccm_http import CcmHttp, check_reachable, connect
 from ccm_bridge.adapters.ccm_login import BearerLogin
 from ccm_bridge.adapters.ccm_schema import CimDialect
 from ccm_bridge.adapters.metrics import PrometheusMeter
-from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.delivery import Bounds
 from ccm_bridge.domain.identity import Sources
@@ -62,14 +61,19 @@ async def build(settings: Settings, *, registry: CollectorRegistry = REGISTRY) -
         )
         delivery = build_delivery(settings, _sink(settings, session), registry)
         consumer = Consumer(
-            redis, group=GROUP, worker=_worker_name(), handler=delivery, options=_consumer_options(settings)
+            redis,
+            group=GROUP,
+            worker=_worker_name(),
+            handler=delivery,
+            options=_consumer_options(settings),
+            endpoint="CCM, at CCM_URL",
         )
 
         def readiness() -> Mapping[str, str | bool]:
             status = consumer.status()
             return {
                 "redis": status.reading,
-                "ccm": "serves" if delivery.ccm_serves else "does not serve; messages wait in the log",
+                "ccm": "serves" if status.endpoint_serves else "does not serve; messages wait in the log",
                 "calls_in_hand": str(status.in_hand),
             }
 
@@ -99,11 +103,6 @@ def build_delivery(settings: Settings, sink: ConversationSink, registry: Collect
             first=seconds(settings.first_retry_s),
             longest=seconds(settings.longest_retry_s),
             misconfigured=seconds(settings.misconfigured_retry_s),
-        ),
-        breaker=Breaker(
-            first_pause=seconds(settings.first_retry_s),
-            longest_pause=seconds(settings.longest_retry_s),
-            probe_timeout=2 * seconds(settings.request_timeout_s),
         ),
     )
 
@@ -136,6 +135,9 @@ def _consumer_options(settings: Settings) -> ConsumerOptions:
         lease_s=settings.lease_s,
         # A place has few messages; the deadline of each attempt is the sink's.
         handler_timeout_s=settings.request_timeout_s * 4 + 5,
+        first_pause_s=settings.first_retry_s,
+        longest_pause_s=settings.longest_retry_s,
+        cached_bytes=settings.cached_mib * 2**20,
         stop_budget_s=settings.stop_budget_s,
     )
 

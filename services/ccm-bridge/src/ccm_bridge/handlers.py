@@ -1,8 +1,9 @@
 """Deliver the conversation of one call, one message at a time.
 
 State is the cursor and the receipts, nothing else: every turn looks at the log, does at most one place, and answers how
-far it got. What is kept in memory besides (how often a message has failed, whether CCM serves) is advice about
-*when* to try; losing it costs one early attempt and never a message, a double or the order.
+far it got. What is kept in memory besides (how often a message has failed) is advice about *when* to try; losing it
+costs one early attempt and never a message, a double or the order. Whether CCM serves at all is told to the consumer,
+which shows calls while it does not to nobody (``call_events.breaker``).
 """
 
 import json
@@ -13,9 +14,8 @@ from datetime import datetime
 
 import structlog
 
-from call_events.ports import AnyEvent, CallView, Clock, Progress, Receipt
+from call_events.ports import AnyEvent, CallView, Clock, Endpoint, Progress, Receipt
 from call_events.registry import UnknownData
-from ccm_bridge.domain.breaker import Breaker
 from ccm_bridge.domain.conversation import Conversation
 from ccm_bridge.domain.delivery import Bounds, Deliver, Idle, Pass, Wait, next_step
 from ccm_bridge.domain.history import DELIVERED, PASSED_OVER, REFUSED, UNFINISHED, History
@@ -53,7 +53,6 @@ class ConversationDelivery:
         conversation: Conversation,
         bounds: Bounds,
         backoff: Backoff,
-        breaker: Breaker,
     ) -> None:
         self._sink = sink
         self._clock = clock
@@ -61,13 +60,7 @@ class ConversationDelivery:
         self._conversation = conversation
         self._bounds = bounds
         self._backoff = backoff
-        self._breaker = breaker
         self._failed: OrderedDict[str, _Failed] = OrderedDict()
-
-    @property
-    def ccm_serves(self) -> bool:
-        """CCM took or refused a message more recently than it failed several calls in a row."""
-        return not self._breaker.is_open
 
     async def __call__(self, view: CallView) -> Progress:
         """Send the messages of the next place that has any, if they are due; finish what needs none."""
@@ -79,14 +72,15 @@ class ConversationDelivery:
         cursor = view.cursor
         receipts: list[Receipt] = []
         uncommitted = False
+        ccm = Endpoint.NOT_ASKED
         while True:
             step = next_step(history, cursor, self._clock.now(), conversation=self._conversation, bounds=self._bounds)
             match step:
                 case Idle():
-                    return Progress(cursor, receipts=tuple(receipts))
+                    return Progress(cursor, receipts=tuple(receipts), endpoint=ccm)
                 case Wait():
                     self._meter.waiting(step.reason)
-                    return Progress(cursor, step.until, tuple(receipts))
+                    return Progress(cursor, step.until, tuple(receipts), ccm)
                 case Pass():
                     _report_unknown(view.events[cursor])
                     cursor += 1
@@ -99,26 +93,25 @@ class ConversationDelivery:
                     if uncommitted:
                         # What was decided about earlier places must be durable before a later one is sent: else a crash
                         # could let an earlier text arrive behind it without the mark that it is late.
-                        return Progress(cursor, receipts=tuple(receipts))
-                    wake_at = await self._attempt(step, history, receipts)
+                        return Progress(cursor, receipts=tuple(receipts), endpoint=ccm)
+                    ccm, wake_at = await self._attempt(step, history, receipts)
                     if wake_at is None and len(step.messages) > 1:
                         # One message, one commit: a crash repeats one message and never a whole place.
                         wake_at = self._clock.now()
                     if wake_at is not None:
-                        return Progress(cursor, wake_at, tuple(receipts))
+                        return Progress(cursor, wake_at, tuple(receipts), ccm)
                     cursor += 1
                     uncommitted = True
 
-    async def _attempt(self, step: Deliver, history: History, receipts: list[Receipt]) -> datetime | None:
+    async def _attempt(
+        self, step: Deliver, history: History, receipts: list[Receipt]
+    ) -> tuple[Endpoint, datetime | None]:
         """Try the place's next message, if it may be tried now. Returns when to go on, if CCM did not take it."""
         message = step.messages[0]
         now = self._clock.now()
         before = self._failed.get(message.key)
         if before is not None and now < before.not_before:
-            return before.not_before
-        self._breaker, put_off = self._breaker.admit(message.call, now)
-        if put_off is not None:
-            return put_off
+            return Endpoint.NOT_ASKED, before.not_before
         if step.hold_timed_out and before is None:
             self._meter.hold_timed_out()
             log.error(
@@ -128,20 +121,10 @@ class ConversationDelivery:
             )
         reply = await self._sink.post(message)
         reaction = react(reply)
-        was_open = self._breaker.is_open
-        wake_at = None
-        if reaction in (Reaction.DELIVERED, Reaction.REFUSED):
-            self._breaker = self._breaker.succeeded()
-            self._settled(message, reply, reaction, receipts, asked_at=now, held=history.was_held(message.seq))
-        else:
-            wake_at = self._put_off(message, reply, reaction)
-        if self._breaker.is_open != was_open:
-            self._meter.endpoint(is_open=self._breaker.is_open)
-            if self._breaker.is_open:
-                log.error("ccm.down", mend="nothing is lost; one call at a time asks again. Check CCM and CCM_URL")
-            else:
-                log.info("ccm.up")
-        return wake_at
+        if reaction not in (Reaction.DELIVERED, Reaction.REFUSED):
+            return Endpoint.FAILED, self._put_off(message, reply, reaction)
+        self._settled(message, reply, reaction, receipts, asked_at=now, held=history.was_held(message.seq))
+        return Endpoint.SERVED, None
 
     def _settled(
         self,
@@ -166,7 +149,7 @@ class ConversationDelivery:
                 message=message.id,
                 status=reply.status,
                 answer=without_content(reply.excerpt, message),
-                mend="the call goes on without this message; callweave parked --group ccm lists what was refused",
+                mend="the call goes on without this message; callweave dlq list --group ccm tells what was refused",
             )
         receipts.append(Receipt(message.seq, DELIVERED if reaction is Reaction.DELIVERED else REFUSED, detail))
         age_s = (asked_at - message.sent_at).total_seconds()
@@ -180,7 +163,6 @@ class ConversationDelivery:
         self._failed[message.key] = _Failed(attempts, not_before)
         if len(self._failed) > _REMEMBERED:
             self._failed.popitem(last=False)
-        self._breaker = self._breaker.failed(message.call, now)
         reason = reply.status.value if isinstance(reply.status, NoAnswer) else str(reply.status)
         self._meter.failed(reaction, reason)
         say = log.error if reaction is Reaction.MISCONFIGURED or attempts >= _ALARMING else log.warning

@@ -41,7 +41,3 @@ class DeliveryMeter(Protocol):
     def failed(self, reaction: Reaction, reason: str) -> None:
         """An attempt failed and will be repeated."""
         ...
-
-    def endpoint(self, *, is_open: bool) -> None:
-        """The breaker has opened, or closed."""
-        ...

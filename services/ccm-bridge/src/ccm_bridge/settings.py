@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     slots: int = Field(default=128, ge=1, le=4096)
     #: Seconds a killed bridge's calls wait for another.
     lease_s: Seconds = 6
+    #: Memory in MiB for what is known of calls between their turns; 64 are room for 90,000 events. What does not fit is
+    #: read again.
+    cached_mib: int = Field(default=64, ge=1, le=65_536)
     #: Seconds that calls in hand get to finish in after SIGTERM.
     stop_budget_s: Seconds = 12
 

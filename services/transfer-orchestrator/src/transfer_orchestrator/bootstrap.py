@@ -70,7 +70,13 @@ class Orchestrator:
                 tasks=tasks,
             )
             consumer = Consumer(
-                self._redis, group=GROUP, worker=self.instance, handler=handler, options=_CONSUMING, runner=runner
+                self._redis,
+                group=GROUP,
+                worker=self.instance,
+                handler=handler,
+                options=_CONSUMING,
+                runner=runner,
+                endpoint="livekit-server, at LIVEKIT_URL",
             )
             self._stream = Stream(consumer, dials, grace_s=self._settings.stop_grace_s)
             watch = tasks.create_task(self._livekit.keep_watch(), name="livekit-watch")

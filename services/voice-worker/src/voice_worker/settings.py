@@ -17,7 +17,7 @@ class Settings(BaseSettings):
 
     redis_url: RedisUrl = Field(
         validation_alias="REDIS_URL",
-        pattern=r"^(redis|rediss|unix)://",
+        pattern=r"^(rediss?(\+sentinel|\+cluster)?|unix)://",
         description="set it to the event log's Redis, e.g. redis://127.0.0.1:6379/0",
     )
     livekit_url: str = Field(

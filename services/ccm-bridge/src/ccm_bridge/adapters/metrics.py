@@ -1,6 +1,6 @@
 """What the bridge counts, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ccm_bridge.domain.delivery import Waiting
 from ccm_bridge.domain.message import Message
@@ -24,7 +24,6 @@ class PrometheusMeter:
         self._failures = Counter(
             "ccm_bridge_attempts_failed", "Attempts to be repeated", ["kind", "reason"], registry=registry
         )
-        self._open = Gauge("ccm_bridge_breaker_open", "1 while CCM does not serve", registry=registry)
         self._age = Histogram(
             "ccm_bridge_append_to_post_seconds",
             "From the event that completed a message to the request, without those held, late or repeated",
@@ -57,7 +56,3 @@ class PrometheusMeter:
     def failed(self, reaction: Reaction, reason: str) -> None:
         """See the port."""
         self._failures.labels(reaction.value, reason).inc()
-
-    def endpoint(self, *, is_open: bool) -> None:
-        """See the port."""
-        self._open.set(1 if is_open else 0)
