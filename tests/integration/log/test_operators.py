@@ -210,6 +210,18 @@ async def test_show_tells_all_about_a_call_but_what_was_said(redis: Redis, redis
     assert SECRET not in answer + by_id
 
 
+async def test_what_was_said_is_shown_only_to_somebody_who_is_recorded(redis: Redis, redis_url: str) -> None:
+    async with stuck(redis):
+        assert await redis.xlen("cc:reads") == 0
+        answer = await told(redis_url, "dlq", "show", BROKEN, "--content", "--why", "ticket 12")
+        assert SECRET in answer
+        assert all(line.isprintable() for line in answer.splitlines())
+        reads = await told(redis_url, "reads", BROKEN, "--json")
+    assert (json.loads(reads)["who"], json.loads(reads)["why"]) == ("anna", "ticket 12")
+    code, answer, _ = await command(redis_url, "dlq", "show", BROKEN, "--content", CALLWEAVE_WHY_REQUIRED="true")
+    assert (code, answer) == (2, "")
+
+
 async def test_requeue_gives_the_call_back_and_tells_what_became_of_it(redis: Redis, redis_url: str) -> None:
     async with stuck(redis) as channel:
         channel.mended = True

@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from call_events import keys, overview
+from call_events.admin import Admin
 from call_events.consumer import ConsumerOptions, ParkCall
 from call_events.envelope import Event, EventData, now
 from call_events.ids import CallId
@@ -194,3 +195,26 @@ async def test_the_server_tells_what_it_is_and_whether_it_keeps_anything(redis: 
     assert about.version[0].isdigit()
     assert (about.role, about.last_write_ok) == ("master", True)
     assert about.memory_bytes > 0
+
+
+async def test_every_kind_of_server_is_looked_at_in_the_same_way(backend: Redis) -> None:
+    """Also a Cluster, where each shard is on one of three masters."""
+    log, handler = RedisEventLog(backend), Each()
+    for name in ("parked", "held", "waits", *(f"call-{number}" for number in range(40))):
+        await log.append(started(name))
+        await log.append(speaking(name, "u1"))
+    async with consuming(backend, handler, worker="w1", options=OPTIONS):
+        await handler.holds.wait()
+
+        async def stand() -> bool:
+            return set((await look(backend))[2]) == {"parked", "held", "waits"}
+
+        await wait_until(stand)
+        await Admin(backend).discard("g", CallId("parked"), at_event=2, what="rest", who="anna", why="a test")
+        calls, _, found = await look(backend)
+        assert (calls, set(found)) == (43, {"held", "waits"})
+        bells, (group,) = await overview.overview(backend, ["g"])
+        assert (bells.calls, group.undelivered, group.waiting) == (43, 0, 1)
+        assert [worker.name for worker in group.workers] == ["w1"]
+        assert {one.role for one in await overview.servers(backend)} == {"master"}
+        handler.let_go.set()

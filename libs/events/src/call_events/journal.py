@@ -1,8 +1,8 @@
 """What one process has appended lately, and which server said that it has it.
 
-A server that takes over after a fail-over, or comes back after a power cut, may have forgotten its last second: replicas
-and append-only files lag behind the answers. So a producer keeps what it appended for ten seconds, and appends it again,
-by id and in order, where it was not acknowledged. What the new server has after all it answers as a duplicate.
+A server that takes over after a fail-over, or comes back after a power cut, may have forgotten its last second:
+replicas and append-only files lag behind the answers. So a producer keeps what it appended for ten seconds, and appends
+it again, by id and in order, where it was not acknowledged. What the new server has after all is a duplicate to it.
 
 An entry is let go only after its server has answered *anything* ten seconds later: while nobody answers, time does not
 count, for what was written last is what is missing when somebody else answers at last.
@@ -28,13 +28,14 @@ _OVERHEAD = 500
 class Entry:
     """An event that ``server`` has acknowledged at ``at``."""
 
-    __slots__ = ("at", "gone", "record", "server")
+    __slots__ = ("at", "gone", "record", "server", "unknown_since")
 
     def __init__(self, record: Record, server: str, at: float) -> None:
         self.record = record
         self.server = server
         self.at = at
         self.gone = False
+        self.unknown_since: float | None = None
 
     @property
     def size(self) -> int:
@@ -85,14 +86,21 @@ class Journal:
         """What ``server`` may not know, in order."""
         return [entry for entry in self._calls.get(call, ()) if entry.server != server]
 
-    def calls_owed(self, server: str) -> Sequence[CallId]:
-        """The calls of which ``server`` may not know all."""
-        return [call for call in self._calls if self.owes(call, server)]
+    def calls(self) -> Sequence[CallId]:
+        """The calls it holds something of."""
+        return list(self._calls)
 
     def move(self, entry: Entry, server: str) -> None:
         """``server`` has the entry now: it keeps its place in its call and its ten seconds begin anew."""
         entry.server, entry.at = server, self._clock()
         self._servers.setdefault(server, deque()).append(entry)
+
+    def awaits_beginning(self, entry: Entry) -> bool:
+        """A server does not know the entry's call: whether another producer may still bring its beginning there."""
+        now = self._clock()
+        if entry.unknown_since is None:
+            entry.unknown_since = now
+        return now - entry.unknown_since < self._keep_s
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry."""

@@ -8,7 +8,8 @@ APPENDS = Counter("cc_eventlog_appends", "Appends by what the log answered", ["r
 APPEND_SECONDS = Histogram("cc_eventlog_append_seconds", "From append() to the log's answer", buckets=_LATENCY)
 UNAVAILABLE = Counter("cc_eventlog_unavailable", "Questions to the log given up after the deadline")
 APPEND_WAITING = Gauge(
-    "cc_eventlog_append_waiting", "Appends that wait for the one before them, or as too many are on their way"
+    "cc_eventlog_append_waiting",
+    "Appends without an answer: on their way, behind another of their call, or for want of room",
 )
 JOURNAL_ENTRIES = Gauge("cc_eventlog_journal_entries", "Events that are appended again if the server changes")
 JOURNAL_REPLAYED = Counter(
@@ -19,6 +20,16 @@ JOURNAL_REPLAYED = Counter(
 JOURNAL_EVICTED = Counter(
     "cc_eventlog_journal_evicted_early", "Events that left the journal before their time, for want of room"
 )
+SPOOLED = Counter("cc_eventlog_spooled", "Events written to disk because the log did not take them in time")
+SPOOL_FULL = Counter("cc_eventlog_spool_full", "Times the spool took nothing: its bound, the disk, no permission")
+DROPPED = Counter("cc_eventlog_dropped", "Events lost for good: neither log, memory nor disk had room; page somebody")
+SPOOL_REPLAYED = Counter(
+    "cc_eventlog_spool_replayed", "Spooled events brought into the log for a process that has gone"
+)
+SPOOL_REFUSED = Counter("cc_eventlog_spool_refused", "Spooled events the log refused for good; kept in refused/")
+SPOOL_FILES = Gauge("cc_eventlog_spool_files", "Spool files on this machine: one for a call that is not all in the log")
+SPOOL_BYTES = Gauge("cc_eventlog_spool_bytes", "Bytes in spool files on this machine")
+SPOOL_ASIDE = Gauge("cc_eventlog_spool_aside_files", "Files of refused events on this machine, for a person to look at")
 UNDECODABLE = Counter("cc_eventlog_undecodable", "Stream entries that are no event of ours")
 
 HANDLED = Counter("cc_eventlog_handled", "Answers of handlers by kind", ["group", "result"])

@@ -1,7 +1,7 @@
 """An event on its way into the log: its bytes and what the log has to be told beside them.
 
-What is sent again, by a retry, from the journal or from the spool, is byte for byte what was said first: the log takes an
-id for one fact and compares.
+What is sent again, by a retry or from the journal, is byte for byte what was said first: the log takes an id for one
+fact and compares.
 """
 
 from dataclasses import dataclass

@@ -116,7 +116,9 @@ def diff(
 ) -> None:
     """Compare two replays: two calls, one call at two moments (CALL@12 CALL@40), or its live and archived copies.
 
-    The reading is recorded. Exit code: 0 the same, 1 they differ, 2 could not look.
+    The reading is recorded.
+
+    Exit code: 0 the same, 1 they differ, 2 could not look.
     """
     sides = [_side(one), _side(other)]
 

@@ -31,7 +31,9 @@ def export(
 ) -> None:
     """Write a call as JSON lines: a header, the events exactly as stored, the receipts, a manifest.
 
-    `verify --file` proves such a file anywhere. The reading is recorded. Exit code: 0 written, 2 could not.
+    `verify --file` proves such a file anywhere. The reading is recorded.
+
+    Exit code: 0 written, 2 could not.
     """
     known = call_id(call)
     content = ask(lambda calls: _content(calls, known, why), archive=archive, only=source)
@@ -65,8 +67,9 @@ def erase(
 ) -> None:
     """Remove what was said in a call, from the log and the archive, for good; the proof that it was there stays.
 
-    Only for a call that has ended, is sealed, and that every group has finished with. Safe to repeat. Exit code: 0 it
-    is removed, 2 it is not.
+    Only for a call that has ended, is sealed, and that every group has finished with. Safe to repeat.
+
+    Exit code: 0 it is removed, 2 it is not.
     """
     known = call_id(call)
     if not yes:

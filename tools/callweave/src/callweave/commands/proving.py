@@ -22,8 +22,6 @@ from callweave.sources.opening import Calls
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[CALL…]", help="Ids of calls.")]
 All = Annotated[bool, typer.Option("--all", help="Every call in the log and in the archive, and the chain.")]
 
-EXITS = "Exit code: 0 proven, 1 something was found, 2 could not look."
-
 
 def verify(
     calls: Ids = None,

@@ -10,9 +10,12 @@ from rich.text import Text
 from call_events.ids import call_id
 from call_events.terminal import plain_json
 from callweave import stuck
+from callweave.commands.options import Source, Why
+from callweave.commands.options import ask as read
 from callweave.operators import letters
 from callweave.operators.asking import ask, console
 from callweave.settings import Settings
+from callweave.sources.opening import Calls
 from callweave.who import person
 
 HELP = """See what services have put aside, give it back to them, or let them go on without it.
@@ -53,14 +56,22 @@ def list_letters(
 @dlq.command()
 def show(
     what: Annotated[str, typer.Argument(help="A call's id, or the id of a letter.")],
+    *,
     group: OneGroup = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Also the event as it stands in the log. The reading is recorded.")
+    ] = False,
+    why: Why = None,
     as_json: Json = False,
 ) -> None:
     """Show all that is known of a call that was put aside: why, how often, which event, who decided what.
 
-    Of the event its kind and place are told, not what is in it: for that, read the call (callweave timeline).
+    Of the event its kind and place are told, and only with --content what is in it.
     """
-    cases = asyncio.run(ask(lambda redis: letters.about(redis, what, group)))
+    if content:
+        cases = read(lambda calls: _with_content(calls, what, group, why), only=Source.LIVE)
+    else:
+        cases = asyncio.run(ask(lambda redis: letters.about(redis, what, group)))
     if as_json:
         for case in cases:
             print(plain_json(asdict(case)))
@@ -71,6 +82,13 @@ def show(
         shown.print(Text(first, style="bold"))
         for line in more:
             shown.print(Text(line))
+
+
+async def _with_content(calls: Calls, what: str, group: str | None, why: str | None) -> list[letters.Case]:
+    assert calls.redis is not None  # only the log has dead letters
+    cases = await letters.about(calls.redis, what, group, content=True)
+    await calls.note("dlq show", [cases[0].call], why)
+    return cases
 
 
 @dlq.command()

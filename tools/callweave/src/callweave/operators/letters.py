@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
@@ -13,7 +13,7 @@ from call_events.codec import as_stored
 from call_events.dead_letters import DeadLetter, DeadLetters, newest_first
 from call_events.errors import CallEventsError, OurMistake
 from call_events.ids import CallId, call_id
-from call_events.terminal import plain
+from call_events.terminal import plain, plain_json
 from callweave.stuck import NotParked, known_group, line, put_aside
 
 
@@ -42,6 +42,8 @@ class Event:
     time: str
     producer: str
     size_bytes: int
+    #: As it stands in the log, if that was asked for. Whoever shows it records the reading first.
+    content: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,10 @@ async def listed(redis: Redis, group: str | None, *, everything: bool, limit: in
     return newest_first([letter for one in groups for letter in await letters.history(one, limit=limit)])[:limit]
 
 
-async def about(redis: Redis, what: str, group: str | None) -> list[Case]:
+async def about(redis: Redis, what: str, group: str | None, *, content: bool = False) -> list[Case]:
     """All that is known of a letter, or of a call in all groups that have ever put it aside.
+
+    With ``content`` the event itself too.
 
     Raises:
         NoSuchGroup, NoSuchLetter, NothingKnown, BadCallId: nothing to tell.
@@ -82,36 +86,31 @@ async def about(redis: Redis, what: str, group: str | None) -> list[Case]:
     if "/" in what:
         letter = await letters.find(what)
         found = await letters.of_call(letter.group, letter.call)
-        return [await _case(redis, letter, [letter, *(one for one in found if one.id != letter.id)])]
+        theirs = [letter, *(one for one in found if one.id != letter.id)]
+        return [await _case(redis, letter, theirs, content=content)]
     call = call_id(what)
     groups = await admin.groups() if group is None else [await known_group(admin, group)]
     histories = [await letters.of_call(one, call) for one in groups]
-    cases = [await _case(redis, theirs[0], theirs) for theirs in histories if theirs]
+    cases = [await _case(redis, theirs[0], theirs, content=content) for theirs in histories if theirs]
     if not cases:
         where = f"group {group} has" if group else "no group has"
         raise NothingKnown(f"{where} ever put {call} aside; `callweave dlq list` tells what is stuck")
     return cases
 
 
-async def _case(redis: Redis, letter: DeadLetter, letters: Sequence[DeadLetter]) -> Case:
+async def _case(redis: Redis, letter: DeadLetter, letters: Sequence[DeadLetter], *, content: bool) -> Case:
     admin = Admin(redis)
     state, tail = await admin.state(letter.group, letter.call), await admin.tail(letter.call)
-    stored = await stored_event(redis, letter.call, letter.seq)
-    event = None if stored is None else _event(stored)
+    number = f"0-{letter.seq}"
+    stored = await asked(redis.xrange(keys.call_keys(letter.call).stream, number, number))
+    event = _event(letter.seq, stored[0][1].get(b"e", b""), content=content) if stored else None
     return Case(letter.group, letter.call, state, tail, event, letters)
 
 
-async def stored_event(redis: Redis, call: CallId, seq: int) -> tuple[int, bytes] | None:
-    """An event's number and bytes. Whoever shows what is in it reads the call, and that is recorded."""
-    found = await asked(redis.xrange(keys.call_keys(call).stream, f"0-{seq}", f"0-{seq}"))
-    return (seq, found[0][1].get(b"e", b"")) if found else None
-
-
-def _event(stored: tuple[int, bytes]) -> Event:
-    seq, raw = stored
+def _event(seq: int, raw: bytes, *, content: bool) -> Event:
     wire = as_stored(raw, seq=seq)
     kind, time, producer = (str(wire.get(name, "unreadable")) for name in ("type", "time", "producer"))
-    return Event(seq, kind, time, producer, len(raw))
+    return Event(seq, kind, time, producer, len(raw), wire if content else None)
 
 
 async def discard_call(
@@ -168,6 +167,7 @@ def lines(case: Case) -> list[str]:
     told = [f"{case.call}: group {case.group} {stands}"]
     if (event := case.event) is not None:
         told.append(f"event {event.seq}: {event.type} of {event.time}, by {event.producer}, {event.size_bytes} bytes")
+        told += [] if event.content is None else [plain_json(event.content)]
     else:
         told.append(f"event {case.letters[0].seq} is not in the log")
     told += [f"  {line(letter)}  ({letter.id})" for letter in case.letters]

@@ -4,6 +4,7 @@ The bridge writes a receipt in the same script that moves its cursor, so for eve
 told of (``call_events.places``) there must be one, and every receipt must be about such an event.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,11 +50,15 @@ def reconcile(record: Record) -> tuple[list[Finding], Tally]:
     by_place: dict[int, list[Receipt]] = {}
     for receipt in receipts:
         by_place.setdefault(receipt.seq, []).append(receipt)
+    let_go = _let_go_from(receipts)
     pending = [
-        seq for seq, place in told.items() if seq > done and place.need is not Need.OPTIONAL and seq not in by_place
+        seq
+        for seq, place in told.items()
+        if done < seq < let_go and place.need is not Need.OPTIONAL and seq not in by_place
     ]
+    finished = [place for place in told.values() if place.seq <= done and place.seq < let_go]
     findings = [
-        *(one for place in told.values() if place.seq <= done for one in _place(record, place, by_place, done)),
+        *(one for place in finished for one in _place(record, place, by_place, done)),
         *_receipts(record, receipts, told),
         *_twice(record, receipts),
     ]
@@ -81,6 +86,12 @@ def _done(record: Record, receipts: list[Receipt]) -> int:
     if record.where is Where.ARCHIVE and wire_type(last) == CLOSING_TYPE:
         return last.seq  # sealed only when the bridge had passed it
     return max((receipt.seq for receipt in receipts), default=0)
+
+
+def _let_go_from(receipts: list[Receipt]) -> float:
+    """From which event on a person has decided that CCM is told nothing more (``callweave dlq discard``)."""
+    decided = (one.seq for one in receipts if one.outcome == _DISCARDED and one.detail.get("what") == "rest")
+    return min(decided, default=math.inf)
 
 
 def _place(record: Record, place: Place, by_place: dict[int, list[Receipt]], done: int) -> Iterator[Finding]:
@@ -112,7 +123,8 @@ def _receipts(record: Record, receipts: list[Receipt], told: dict[int, Place]) -
         where = f"event {receipt.seq}, receipt {number} of {CCM}"
         place, name = told.get(receipt.seq), str(receipt.detail.get("event", ""))
         if receipt.outcome == _DISCARDED:
-            yield found(Code.DISCARDED, record.call, where, "a person decided that CCM is not told of it")
+            more = " or of anything that follows" if receipt.detail.get("what") == "rest" else ""
+            yield found(Code.DISCARDED, record.call, where, f"a person decided that CCM is not told of it{more}")
             continue
         if receipt.outcome == _REFUSED:
             yield found(

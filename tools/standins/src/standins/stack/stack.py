@@ -249,7 +249,9 @@ class Stack(Assembly):
                     "OPENAI_BASE_URL": self.model_url,
                     "OPENAI_API_KEY": self._environment.get("OPENAI_API_KEY") or "stand-in",
                 }
-                return settings | livekit | model | {"VOICE_WORKER_PROFILES_DIR": str(PROFILES)}
+                spool = str(self.directory / "spool")
+                places = {"VOICE_WORKER_PROFILES_DIR": str(PROFILES), "VOICE_WORKER_SPOOL_DIR": spool}
+                return settings | livekit | model | places
             case "transfer_orchestrator":
                 destinations = str(PROFILES / "contact-centre" / "destinations.yaml")
                 return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": destinations}
