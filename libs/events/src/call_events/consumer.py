@@ -122,7 +122,7 @@ class Consumer:
             stopping=self._stop,
         )
         runner.on_change(self._drain.lose_all)
-        self._reader = DoorbellReader(redis, self._bench, group=group, worker=worker, clock=clock)
+        self._reader = DoorbellReader(redis, self._bench, group=group, worker=worker, clock=clock, meet=runner.meet)
 
     async def run(self) -> None:
         """Consume until :meth:`stop`, then let go of everything within the budget.

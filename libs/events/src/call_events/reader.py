@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from call_events import keys
 from call_events.cluster import ClusterClient
 from call_events.connection import BLOCK_MS
+from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.ports import Clock
 from call_events.runner import passes, translated
@@ -31,8 +33,19 @@ class DoorbellReader:
     which are all of them on one server and one on a Cluster.
     """
 
-    def __init__(self, redis: Redis, bench: Workbench, *, group: str, worker: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        bench: Workbench,
+        *,
+        group: str,
+        worker: str,
+        clock: Clock,
+        meet: Callable[..., Awaitable[object]],
+    ) -> None:
+        """``meet`` finds out which server has some keys (``ScriptRunner.meet``): asked when a connection was lost."""
         self._redis = redis
+        self._meet = meet
         self._bench = bench
         self._group = group
         self._worker = worker
@@ -72,11 +85,13 @@ class DoorbellReader:
             await self._bench.room.wait()
             try:
                 if start == "0":
+                    # The calls in hand should not be the last to hear of another server.
+                    await self._meet(*(keys.bell(tag) for tag in self._together[number]))
                     await self._read(number, "0", block=None)
                     start = ">"
                 await self._read(number, ">", block=BLOCK_MS)
                 await asyncio.sleep(_BREATH_S)
-            except (RedisError, OSError) as error:
+            except (LogUnavailable, RedisError, OSError) as error:
                 start = "0"
                 await self._recover(error)
 
@@ -89,7 +104,7 @@ class DoorbellReader:
             if fields:  # an entry of our own pending list that was trimmed has none
                 self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
 
-    async def _recover(self, error: RedisError | OSError) -> None:
+    async def _recover(self, error: LogUnavailable | RedisError | OSError) -> None:
         if has_no_group(error):
             log.warning("consumer.group_missing", group=self._group)
             try:
@@ -97,7 +112,7 @@ class DoorbellReader:
             except (RedisError, OSError) as again:
                 if not passes(again):
                     raise
-        elif passes(error):
+        elif isinstance(error, LogUnavailable) or passes(error):
             if self._clock.monotonic() - self._told_at >= _PAUSE_S:  # on a Cluster sixteen would say the same
                 self._told_at = self._clock.monotonic()
                 log.warning("consumer.cannot_read", group=self._group, error=f"{type(error).__name__}: {error}")

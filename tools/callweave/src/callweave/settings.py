@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     #: `callweave log status`. Absent: not looked at.
     spool_dir: Path | None = None
     #: The archive of sealed calls: a directory, or the `s3://…` URL of a bucket; ARCHIVE_URL, as the archiver has it,
-    #: does as well. `--archive` overrides both.
+    #: does as well. `--archive` overrides both. Absent, and without REDIS_URL: that of the log in CALLWEAVE_LOG_DIR.
     archive: str | None = Field(default=None, validation_alias=AliasChoices("CALLWEAVE_ARCHIVE", "ARCHIVE_URL"))
     #: Address of the bucket's store, if it is not AWS.
     s3_endpoint: str | None = Field(default=None, validation_alias="ARCHIVE_S3_ENDPOINT")

@@ -1,6 +1,6 @@
 #!lua
 -- take the right to drain one call | KEYS 1 call stream  2 group state  3 doorbell | ARGV 1 worker 2 lease ms 3 max events 4 group 5 token 6 call
--- -> {epoch, cursor, events, attempts, 1 if the last holder's lease ran out} | {0} nothing to do, or a person has let the rest of
+-- -> {epoch, cursor, events, attempts, 1 if another holder's lease ran out} | {0} nothing to do, or a person has let the rest of
 --    the call go: then the cursor moves here | {-1} busy | {-2} parked | {-3} token no longer pending, or another call's
 local t = redis.call('TIME') local now = t[1]*1000 + math.floor(t[2]/1000)
 local rung = redis.call('XCLAIM', KEYS[3], ARGV[4], ARGV[1], 0, ARGV[5])[1]
@@ -16,4 +16,4 @@ local ev = redis.call('XRANGE', KEYS[1], '0-'..string.format('%d', cur+1), '+', 
 if #ev == 0 and not g[6] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {0} end   -- nothing new and its time has not come: the wake stays
 local ep = redis.call('HINCRBY', KEYS[2], 'ep', 1)
 redis.call('HSET', KEYS[2], 'ow', ARGV[1], 'dl', now + ARGV[2], 'tok', ARGV[5], 'step', 0)
-return {ep, cur, ev, tonumber(g[7] or '0'), g[2] and 1 or 0}
+return {ep, cur, ev, tonumber(g[7] or '0'), (g[2] and g[2] ~= ARGV[1]) and 1 or 0}

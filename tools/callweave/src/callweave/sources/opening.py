@@ -82,6 +82,12 @@ class Calls:
 _NAMES = {Where.LIVE: "the log", Where.ARCHIVE: "the archive", Where.FILE: "the file"}
 
 
+def _beside_the_log(settings: Settings) -> str | None:
+    """The archive of the log that the demo left here."""
+    archive = settings.log_dir / "archive"
+    return str(archive) if settings.redis_url is None and archive.is_dir() else None
+
+
 @asynccontextmanager
 async def open_calls(
     settings: Settings, *, archive: str | None = None, only: Where | None = None
@@ -95,7 +101,7 @@ async def open_calls(
         BadSetting: neither is configured, or one that cannot be used.
         CallEventsError: one of them cannot be reached.
     """
-    place = archive or settings.archive
+    place = archive or settings.archive or _beside_the_log(settings)
     if only is Where.ARCHIVE and not place:
         raise BadSetting("no archive is named: --archive, or CALLWEAVE_ARCHIVE, is its directory or s3:// URL")
     async with AsyncExitStack() as stack:
