@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-from redis.asyncio import Redis
-
 from call_events.appender import Appender
 from call_events.connection import connect
 from call_events.ids import CallId
@@ -61,11 +59,20 @@ async def test_beyond_the_bound_whoever_appends_waits_and_is_seen_to_wait(redis_
     assert waiting() == before
 
 
-async def test_appends_of_one_call_do_not_overtake_each_other_while_there_is_room_for_all(redis: Redis) -> None:
-    log, call = RedisEventLog(redis), CALLS[0]
+async def test_appends_of_one_call_do_not_overtake_each_other_while_they_are_repeated(redis_url: str) -> None:
+    """Nobody waits for an answer before the next one here, and every connection breaks on the way."""
+    call = CALLS[0]
     events = [started(call), *(speaking(call, f"u{number}") for number in range(50))]
-    async with asyncio.TaskGroup() as tasks:
-        for event in events:
-            tasks.create_task(log.append(event))
-
-    assert [event.id for event in await log.read(call)] == [event.id for event in events]
+    async with BlackHole(redis_url) as proxy, connect(proxy.url) as redis:
+        runner = Watched(redis)
+        log = RedisEventLog(redis, deadline_s=20, runner=runner)
+        await runner.meet()
+        proxy.swallow()
+        async with asyncio.TaskGroup() as tasks:
+            for event in events:
+                tasks.create_task(log.append(event))
+            await wait_until(lambda: runner.on_their_way)
+            proxy.cut()
+            proxy.let_through()
+        there = [event.id for event in await log.read(call)]
+    assert there == [event.id for event in events]
