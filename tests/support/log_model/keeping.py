@@ -27,6 +27,14 @@ class Keeping(Consuming):
     async def sweep(self) -> None:
         await self.any_worker().claims.ring(self.any_call())
 
+    async def lose_doorbells(self) -> None:
+        """A trim that was wrong takes every doorbell, read or not; a lease later the sweeper has been round."""
+        await self.redis.xtrim(self.bell, maxlen=0, approximate=False)
+        self.now_ms += LEASE_MS + 1
+        await self.set_clock()
+        for call, group, _ in self.works():
+            await self.any_worker(group).claims.ring(call)
+
     async def unpark(self, group: str | None = None, call: CallId | None = None) -> None:
         group, call = group or self.dice.choice(self.groups), call or self.any_call()
         work = self.calls[call].groups[group]

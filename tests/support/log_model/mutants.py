@@ -5,8 +5,9 @@ one stands: without one of them alone work may be done twice, and nothing else. 
 a schedule by hand (``tests/property/test_log_directed.py``).
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 from support.log_model.schedule import Schedule
 from support.log_model.stage import Mutate
@@ -31,11 +32,17 @@ class Resting(Schedule):
 
     ends = 0.4
     finishes = 0.7
-    operations = (
+    operations: ClassVar[Sequence[Callable[..., Awaitable[Any]]]] = (
         *(Schedule.append, Schedule.read, Schedule.claim, Schedule.commit, Schedule.retire) * 4,
         *(Schedule.pass_time, Schedule.wake, Schedule.park) * 2,
         *(Schedule.unpark, Schedule.discard),
     )
+
+
+class Swept(Resting):
+    """The same, and every doorbell is lost now and then."""
+
+    operations = (*Resting.operations, *(Schedule.lose_doorbells,) * 3)
 
 
 class Forgetful(Schedule):
@@ -56,6 +63,7 @@ THEMES: dict[str, type[Schedule]] = {
     "park leaves its wake": Resting,
     "claim ignores due": Resting,
     "retire asks the first group only": Resting,
+    "sweeper passes over what is due": Swept,
 }
 
 FENCE = "if g[2] ~= ARGV[1] or g[3] ~= ARGV[2] then return {-1} end"
@@ -126,6 +134,10 @@ FAULTS: dict[str, Mutate] = {
     "release forgets its token": replacing(
         "release", "redis.call('XCLAIM'", "redis.call('XACK', KEYS[2], ARGV[2], ARGV[4]) redis.call('XCLAIM'"
     ),
+    "sweeper passes over what is behind": replacing("ring", ">= tail or g[6]", ">= 0 or g[6]"),
+    "sweeper passes over what is due": replacing("ring", "if not g[5] and (", "if ("),
+    "sweeper believes a lease that ran out": replacing("ring", "(g[2] and tonumber(g[3]) > now)", "g[2]"),
+    "sweeper rings nobody": replacing("ring", "redis.call('XADD', KEYS[3], '*', 'c', ARGV[1], 'n', tail)", ""),
     "retire does not ask how far they are": replacing("retire", RETIRES, "if g[2] or g[3] or g[4] or g[5] then"),
     "retire asks the first group only": replacing("retire", "for i = 6, 5 + ARGV[3] do", "for i = 6, 6 do"),
     "retire leaves receipts": replacing("retire", "for i = 1, #KEYS do", "for i = 1, 5 + ARGV[3] do"),

@@ -150,8 +150,9 @@ async def _play(part: Part, told: "Queue[Told]", enough: "Event") -> None:
 
 
 async def _play_on(redis: Redis, part: Part, told: "Queue[Told]", enough: "Event") -> None:
+    parent = multiprocessing.parent_process()
     for seed in range(part.first, part.end, part.step):
-        if enough.is_set():
+        if enough.is_set() or parent is None or not parent.is_alive():  # however it ended
             return
         problem = None
         try:
