@@ -16,6 +16,7 @@ from support.log_model.directed import CALL, GROUP, OTHER_CALL, playing
 from support.log_model.mutants import (
     ANY_CALLS_TOKEN,
     BUSY_ACKS_ALL,
+    BUSY_ACKS_BESIDE_A_LOST_ONE,
     BY_EPOCH_ONLY,
     FENCE,
     NO_TOKEN_CHECK,
@@ -56,6 +57,23 @@ async def acknowledges_the_holders_only_token(redis: Redis, mutate: Mutate | Non
     await play.take(b, token)
     await play.claim(b)
     assert await a.claims.claim(CALL, token.decode()) is Refusal.BUSY
+    await play.check()
+
+
+async def is_told_busy_by_a_holder_whose_token_was_lost(redis: Redis, mutate: Mutate | None = None) -> None:
+    """A trim takes the doorbell by which A holds the call, and the sweeper rings again when A's lease has run out.
+
+    A goes on before anybody has come, then B does with the new doorbell, the only one there is; and A dies.
+    """
+    play = await playing(redis, mutate)
+    a, b, _ = play.workers
+    await play.accept("first")
+    held = await play.takes(a)
+    play.calls[CALL].groups[GROUP].epoch = held.epoch
+    await play.lose_doorbells()
+    assert await a.claims.commit(held, to=0, seen=1) == []
+    token = await play.doorbell(b)
+    assert await b.claims.claim(CALL, token.decode()) is Refusal.BUSY
     await play.check()
 
 
@@ -142,6 +160,12 @@ async def test_busy_never_acknowledges_the_only_token_of_the_holder(redis: Redis
     await acknowledges_the_holders_only_token(redis)
     with pytest.raises(AssertionError, match="I6"):
         await acknowledges_the_holders_only_token(redis, BUSY_ACKS_ALL)
+
+
+async def test_busy_never_acknowledges_the_only_token_where_the_holders_was_lost(redis: Redis) -> None:
+    await is_told_busy_by_a_holder_whose_token_was_lost(redis)
+    with pytest.raises(AssertionError, match="I6"):
+        await is_told_busy_by_a_holder_whose_token_was_lost(redis, BUSY_ACKS_BESIDE_A_LOST_ONE)
 
 
 async def test_after_a_fail_over_an_epoch_alone_fences_nobody(redis: Redis) -> None:

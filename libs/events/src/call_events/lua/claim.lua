@@ -8,7 +8,8 @@ if not rung or rung[2][2] ~= ARGV[6] then return {-3} end   -- another's: a serv
 local g = redis.call('HMGET', KEYS[2], 'cur', 'ow', 'dl', 'tok', 'parked', 'due', 'att', 'over')
 if g[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {-2} end
 if g[2] and tonumber(g[3]) > now and not (g[2] == ARGV[1] and g[4] == ARGV[5]) then   -- its own holder may begin anew: the answer was lost
-  if g[4] ~= ARGV[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) end   -- never ack the holder's own token
+  if g[4] ~= ARGV[5] and #redis.call('XRANGE', KEYS[3], g[4], g[4]) > 0 then   -- never ack the holder's own token, nor the only one if that is lost
+    redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) end
   return {-1} end
 if g[8] then redis.call('HSET', KEYS[2], 'cur', redis.call('XLEN', KEYS[1])) redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {0} end   -- discard.lua
 local cur = tonumber(g[1] or '0')
