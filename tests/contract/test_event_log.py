@@ -7,7 +7,9 @@ from typing import Protocol
 import pytest
 import pytest_asyncio
 
-from call_events.errors import CallClosed, CallUnknown, StaleOwner, TailMoved
+from call_events.catalogue import CallEnded, EndedBy
+from call_events.codec import MAX_EVENT_BYTES
+from call_events.errors import BadCallId, BadEvent, CallClosed, CallUnknown, IdTaken, StaleOwner, TailMoved
 from call_events.ids import CallId, EventId
 from call_events.ports import AnyEvent, Appended, EventLog
 from call_events.redis_log import RedisEventLog, connect
@@ -33,6 +35,10 @@ async def log(request: pytest.FixtureRequest, redis_server: str) -> AsyncIterato
         await redis.flushdb()
 
 
+def by(worker: str, one: AnyEvent) -> AnyEvent:
+    return one.model_copy(update={"producer": worker})
+
+
 def numbered(*events: AnyEvent) -> list[AnyEvent]:
     return [one.model_copy(update={"seq": seq}) for seq, one in enumerate(events, 1)]
 
@@ -54,6 +60,56 @@ async def test_the_same_event_again_is_told_its_first_place_and_changes_nothing(
     assert Appended(seq=1, duplicate=True) == await log.append(first)
     assert Appended(seq=2, duplicate=True) == await log.append(second)
     assert len(await log.read(CALL)) == 2
+
+
+async def test_another_event_under_the_same_id_is_refused_and_named_by_its_place(log: EventLog) -> None:
+    first = speaking(CALL, "u1")
+    await log.append(started(CALL))
+    await log.append(first)
+    other = said(CALL, "u1", "the customer's words").model_copy(update={"id": first.id})
+
+    with pytest.raises(IdTaken, match="number 2") as refused:
+        await log.append(other)
+
+    assert "words" not in str(refused.value)
+    assert numbered(started(CALL), first) == list(await log.read(CALL))
+
+
+async def test_where_the_first_one_wins_another_event_under_the_same_id_is_a_duplicate(log: EventLog) -> None:
+    await log.append(started(CALL))
+    await log.append(ended(CALL))
+    ours = event(CALL, CallEnded(ended_by=EndedBy.SYSTEM, cause="x", duration_ms=1), id=ended(CALL).id)
+
+    assert Appended(seq=2, duplicate=True) == await log.append(ours, first_wins=True)
+    assert numbered(started(CALL), ended(CALL)) == list(await log.read(CALL))
+
+
+async def test_an_event_out_of_all_proportion_is_refused_by_the_name_of_its_field(log: EventLog) -> None:
+    await log.append(started(CALL))
+
+    with pytest.raises(BadEvent, match=r"most of it is in data\.text") as refused:
+        await log.append(said(CALL, "u1", "word " * (MAX_EVENT_BYTES // 5)))
+    with pytest.raises(BadEvent, match=r"most of it is in data$"):
+        await log.append(event(CALL, UnknownData(wire_type="x.v9", raw={"their": "word" * MAX_EVENT_BYTES})))
+
+    assert "word" not in str(refused.value)
+    assert len(await log.read(CALL)) == 1
+    await log.append(said(CALL, "u1", "w" * (MAX_EVENT_BYTES - 1000)))
+
+
+async def test_an_id_that_means_something_else_to_the_log_is_refused(log: EventLog) -> None:
+    await log.append(started(CALL))
+
+    with pytest.raises(BadEvent, match="must not begin with #"):
+        await log.append(speaking(CALL, "u1").model_copy(update={"id": EventId("#closed")}))
+    await log.append(speaking(CALL, "u1"))
+
+
+@pytest.mark.parametrize("hostile", ["", "{18}", "a}b", "a b", "../../etc", "x" * 129, "a\n", "ü", ":a"])
+async def test_what_cannot_be_a_call_id_never_becomes_a_key(log: EventLog, hostile: str) -> None:
+    with pytest.raises(BadCallId) as refused:
+        await log.append(started(CALL).model_copy(update={"call": CallId(hostile)}))
+    assert not hostile or hostile not in str(refused.value)
 
 
 async def test_only_the_opening_event_opens_a_log(log: EventLog) -> None:
@@ -91,23 +147,35 @@ async def test_a_call_has_one_owner_and_renewing_keeps_the_epoch(log: EventLog) 
 
 async def test_an_owner_whose_lease_ran_out_can_neither_append_nor_renew(log: EventLog) -> None:
     old = await log.own(CALL, "worker-a", lease_ms=0)
-    await log.append(started(CALL), epoch=old.epoch)
+    await log.append(by("worker-a", started(CALL)), epoch=old.epoch)
     new = await log.own(CALL, "worker-b", lease_ms=60_000)
 
     assert new.epoch > old.epoch
     with pytest.raises(StaleOwner):
-        await log.append(speaking(CALL, "u1"), epoch=old.epoch)
+        await log.append(by("worker-a", speaking(CALL, "u1")), epoch=old.epoch)
     with pytest.raises(StaleOwner):
         await log.own(CALL, "worker-a", lease_ms=60_000, epoch=old.epoch)
-    await log.append(speaking(CALL, "u1"), epoch=new.epoch)
+    await log.append(by("worker-b", speaking(CALL, "u1")), epoch=new.epoch)
+
+
+async def test_the_owners_epoch_is_of_no_use_to_anybody_else(log: EventLog) -> None:
+    """After a fail-over to a replica that lacks the last claim, two workers may hold the same epoch."""
+    right = await log.own(CALL, "worker-a", lease_ms=60_000)
+    await log.append(by("worker-a", started(CALL)), epoch=right.epoch)
+
+    with pytest.raises(StaleOwner):
+        await log.append(by("worker-b", speaking(CALL, "u1")), epoch=right.epoch)
+    with pytest.raises(StaleOwner, match="worker-a"):
+        await log.own(CALL, "worker-b", lease_ms=60_000, epoch=right.epoch)
 
 
 async def test_a_repeat_of_an_accepted_append_is_a_duplicate_even_from_a_stale_owner(log: EventLog) -> None:
     old = await log.own(CALL, "worker-a", lease_ms=0)
-    await log.append(started(CALL), epoch=old.epoch)
+    await log.append(by("worker-a", started(CALL)), epoch=old.epoch)
     await log.own(CALL, "worker-b", lease_ms=60_000)
 
-    assert Appended(seq=1, duplicate=True) == await log.append(started(CALL), epoch=old.epoch)
+    again = await log.append(by("worker-a", started(CALL)), epoch=old.epoch)
+    assert Appended(seq=1, duplicate=True) == again
 
 
 async def test_reading_starts_after_a_place_and_stops_at_a_limit(log: EventLog) -> None:

@@ -38,8 +38,9 @@ def both(first: Mutate, second: Mutate) -> Mutate:
     return lambda name, text: second(name, first(name, text))
 
 
-FENCE = "if not g[2] or g[3] ~= ARGV[1] then return {-1} end"
-CAS = "if tonumber(g[1] or '0') ~= tonumber(ARGV[2]) then return {-2} end"
+FENCE = "if g[2] ~= ARGV[1] or g[3] ~= ARGV[2] then return {-1} end"
+CAS = "if tonumber(g[1] or '0') ~= tonumber(ARGV[4]) then return {-2} end"
+STEP = "if g[4] ~= ARGV[3] then return {-3} end"
 FAULTS = {
     "no dedupe": replacing("append", "if r[1] then return {'DUP', tonumber(r[1])} end", ""),
     "no stale check": replacing("append", "if ARGV[6] ~= '' and", "if false and"),
@@ -49,14 +50,16 @@ FAULTS = {
         "claim", "redis.call('HINCRBY', KEYS[2], 'ep', 1)", "tonumber(redis.call('HGET', KEYS[2], 'ep') or '1')"
     ),
     "claim ignores due": replacing("claim", "if #ev == 0 and not g[6]", "if #ev == 0"),
-    "neither fence nor compare-and-set": both(replacing("commit", FENCE, ""), replacing("commit", CAS, "")),
+    "neither fence nor compare-and-set": both(
+        replacing("commit", FENCE, ""), both(replacing("commit", CAS, ""), replacing("commit", STEP, ""))
+    ),
     "release without a look at the tail": replacing("commit", "if #ev > 0 then", "if false then"),
     "receipts before the fence": replacing(
         "commit",
         FENCE,
-        "for i = 12, 11 + 3 * ARGV[11], 3 do redis.call('XADD', KEYS[5], '*', 'r', ARGV[i+2]) end " + FENCE,
+        "for i = 14, 13 + 3 * ARGV[13], 3 do redis.call('XADD', KEYS[5], '*', 'r', ARGV[i+2]) end " + FENCE,
     ),
-    "wake not stored": replacing("commit", "redis.call('ZADD', KEYS[4], ARGV[5], ARGV[9])", ""),
+    "wake not stored": replacing("commit", "redis.call('ZADD', KEYS[4], ARGV[7], ARGV[11])", ""),
     "wake without bell": replacing("wake", "redis.call('XADD', KEYS[3], '*', 'c', ARGV[1], 'n', 0)", ""),
     "wake without due": replacing("wake", "redis.call('HSET', KEYS[2], 'due', 1)", ""),
     "release forgets its token": replacing(
@@ -120,7 +123,7 @@ async def acknowledges_the_holders_only_token(redis: Redis, mutate: Mutate | Non
     await play.check()
 
 
-NO_PENDING_CHECK = replacing("claim", "== 0 then return {-3} end", "== -1 then return {-3} end")
+NO_PENDING_CHECK = replacing("claim", "if not rung or rung[2][2] ~=", "if rung and rung[2][2] ~=")
 BUSY_ACKS_ALL = replacing("claim", "if g[4] ~= ARGV[5] then", "if true then")
 
 

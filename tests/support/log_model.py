@@ -16,7 +16,7 @@ from call_events import keys, scripts
 from call_events.admin import Admin
 from call_events.claims import Claim, FencedError, GroupClaims, Held, Refusal, read_receipt
 from call_events.entries import Entry
-from call_events.errors import AppendRefused, CallClosed, CallUnknown, StaleOwner, TailMoved
+from call_events.errors import AppendRefused, CallClosed, CallUnknown, IdTaken, StaleOwner, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
 from call_events.redis_log import RedisEventLog
@@ -68,6 +68,7 @@ class CallModel:
     accepted: list[AnyEvent] = field(default_factory=list)
     closed: bool = False
     owner_epoch: int = 0
+    owner: str = "nobody"
     #: Epoch of the last claim that was granted.
     epoch: int = 0
     #: Highest event any worker was given first, and with which epoch events were handled.
@@ -142,6 +143,11 @@ class Schedule:
             event = self.dice.choice(model.accepted)
         expected = self.dice.choice((len(model.accepted), 0, 99)) if self.dice.random() < 0.15 else None
         epoch = self.dice.choice((model.owner_epoch, model.owner_epoch - 1)) if self.dice.random() < 0.3 else None
+        event = (
+            event.model_copy(update={"producer": model.owner})
+            if epoch is not None and event not in model.accepted
+            else event
+        )
         known = next((n for n, one in enumerate(model.accepted, 1) if one.id == event.id), None)
         tail = len(model.accepted)
         try:
@@ -150,6 +156,10 @@ class Schedule:
             refused: type[AppendRefused] | None = type(refusal)
         else:
             refused = None
+        if refused is IdTaken:
+            assert known is not None, "I3: an id that nobody has taken"
+            assert model.accepted[known - 1] != event, "I3: a repeat must be a duplicate"
+            return
         if refused is not None:
             want: type[AppendRefused] = (
                 CallClosed
@@ -178,15 +188,14 @@ class Schedule:
         call = self.dice.choice(CALLS)
         model = self.calls[call]
         renew = self.dice.random() < 0.3 and model.owner_epoch > 0
+        name = model.owner if renew else self.dice.choice(self.workers).name
         try:
-            right = await self.log.own(
-                call, self.dice.choice(self.workers).name, lease_ms=LEASE_MS, epoch=model.owner_epoch if renew else None
-            )
+            right = await self.log.own(call, name, lease_ms=LEASE_MS, epoch=model.owner_epoch if renew else None)
         except StaleOwner:
             assert not renew, "I15: the owner could not renew"
             return
         assert right.epoch == model.owner_epoch + (0 if renew else 1), "I15: ownership epochs grow one by one"
-        model.owner_epoch = right.epoch
+        model.owner_epoch, model.owner = right.epoch, name
 
     async def read(self) -> None:
         worker = self.dice.choice(self.workers)

@@ -72,7 +72,14 @@ class ShakyLog(InMemoryEventLog):
         #: Called before an append of ours is taken, once each.
         self.before_append: list[Callable[[AnyEvent], EventData | None]] = []
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         if self.unavailable and event.producer.startswith("transfer-orchestrator"):
             self.turned_away += 1
             raise LogUnavailable("Redis cannot serve now")
@@ -81,7 +88,7 @@ class ShakyLog(InMemoryEventLog):
             if intruder is not None:
                 self.before_append.pop(0)
                 await super().append(Event[EventData](data=intruder, call=event.call, producer="voice-worker/1"))
-        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch, first_wins=first_wins)
 
     def lose(self) -> None:
         """As when Redis comes back empty."""

@@ -208,12 +208,19 @@ class Log(InMemoryEventLog):
         self.there = asyncio.Event()
         self.there.set()
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         await self.there.wait()
         if self.refuses is not None and isinstance(event.data, self.refuses):
             self.refused = True
             raise Fault
-        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch, first_wins=first_wins)
 
     async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
         async for event in super().follow(call, after=after):

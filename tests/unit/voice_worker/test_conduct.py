@@ -396,7 +396,7 @@ async def test_a_transfer_that_nobody_ends_is_cancelled_by_the_worker_before_the
         TransferCancelled(transfer_id=asked.transfer_id, cause="caller_left"),
         id=transfer_outcome_id(CALL, asked.transfer_id),
     )
-    assert (await stage.log.append(late)).duplicate, "the orchestrator's own word is known to be said"
+    assert (await stage.log.append(late, first_wins=True)).duplicate, "the orchestrator's own word is known to be said"
 
 
 async def test_an_outcome_the_worker_has_not_heard_of_stays_the_only_one() -> None:

@@ -21,11 +21,18 @@ class MoodyLog(InMemoryEventLog):
     away = False
     asked = 0
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         self.asked += 1
         if self.away:
             raise LogUnavailable("away")
-        return await super().append(event, expected_tail=expected_tail, epoch=epoch)
+        return await super().append(event, expected_tail=expected_tail, epoch=epoch, first_wins=first_wins)
 
     async def own(self, call: CallId, worker: str, *, lease_ms: int, epoch: int | None = None) -> Ownership:
         if self.away:

@@ -1,7 +1,8 @@
 """One group's claims on calls: the typed face of claim, commit, park, renew, release, ring and wake.
 
-A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's *epoch*
-is the fence: commit, park, renew and release of an older epoch change nothing and say so.
+A *token* is a pending doorbell. Whoever presents one may claim its call if nobody else holds it. The claim's worker and
+*epoch* are the fence: commit, park, renew and release of anybody else change nothing and say so. See
+``call_events.protocol``.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ class Claim:
     cursor: int
     entries: list[Entry]
     attempts: int
-    #: The last holder neither committed nor let go: its lease ran out.
+    #: Another worker had it last and neither committed nor let go: its lease ran out.
     taken_over: bool = False
     #: Run-id of the server that granted it.
     server: str | None = None
@@ -61,6 +62,8 @@ class Held:
     #: Run-id of the server that granted it; another one may not know of it.
     server: str | None = None
     cursor: int = 0
+    #: Commits of this claim that were answered.
+    step: int = 0
     attempts: int = 0
     #: Its last holder's lease ran out, and nobody has been asked since.
     taken_over: bool = False
@@ -128,7 +131,7 @@ class GroupClaims:
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
-            (self._worker, self._lease_ms, self.max_events, self._group, token),
+            (self._worker, self._lease_ms, self.max_events, self._group, token, call),
             server=server,
         )
         if answer[0] <= 0:
@@ -184,7 +187,7 @@ class GroupClaims:
             "commit",
             (at.stream, at.state, at.bell, at.wake, at.receipts, at.dead_letters),
             (
-                *(held.epoch, held.cursor, to, seen),
+                *(self._worker, held.epoch, held.step, held.cursor, to, seen),
                 "" if wake_at is None else int(wake_at.timestamp() * 1000),
                 *(self._lease_ms, self.max_events, self._group, held.call, attempts or ""),
                 *receipt_args(receipts),
@@ -195,6 +198,7 @@ class GroupClaims:
         if answer[0] < 0:
             raise FencedError
         held.cursor, held.attempts = to, attempts
+        held.step += 1
         held.last_receipt = answer[-1] or held.last_receipt
         if answer[0] == 1:
             return script_entries(answer[1])
@@ -214,7 +218,7 @@ class GroupClaims:
             "park",
             (at.state, at.bell, at.wake, at.receipts, at.dead_letters),
             (
-                *(held.epoch, held.cursor, to, reason, self._group, held.call),
+                *(self._worker, held.epoch, held.step, held.cursor, to, reason, self._group, held.call),
                 *receipt_args(receipts),
                 *(held.token, *tokens),
             ),

@@ -10,12 +10,22 @@ from call_events.errors import BadEvent
 from call_events.ids import CallId, EventId
 from call_events.registry import UnknownData, read_data
 
+#: The longest event, in bytes of JSON. An event has half a KB; the largest that are told at once (kept SIP headers, a
+#: tool's arguments, the summary for a human) have a few. The log bears a hundred times that, but not what is out of all
+#: proportion: whoever shows a call holds all of it, and of the 64 MiB a worker keeps for all calls this is 1 in 256.
+MAX_EVENT_BYTES = 256 * 1024
+
 #: Named once: finding the parametrised class costs as much as filling one in.
 _AnyEvent = Event[EventData]
 
 
 def encode(event: Event[EventData]) -> bytes:
-    """CloudEvents 1.0 JSON. The position is not part of it: the stream entry's id is the position."""
+    """CloudEvents 1.0 JSON. The position is not part of it: the stream entry's id is the position.
+
+    Raises:
+        BadEvent: it is longer than :data:`MAX_EVENT_BYTES`, or its id begins with ``#``, which marks what in a call's
+            dedupe hash is no event. The text names the field and never repeats a value.
+    """
     data = event.data
     type_ = wire_type(event)
     wire = {
@@ -35,12 +45,29 @@ def encode(event: Event[EventData]) -> bytes:
         wire["correlationid"] = event.correlation_id
     if event.traceparent is not None:
         wire["traceparent"] = event.traceparent
-    return orjson.dumps(wire | {"data": data.raw if isinstance(data, UnknownData) else _json(data)})
+    raw = orjson.dumps(wire | {"data": data.raw if isinstance(data, UnknownData) else _json(data)})
+    if len(raw) > MAX_EVENT_BYTES:
+        raise BadEvent(
+            f"{type_} to call {event.call}: the event has {len(raw)} bytes of JSON and may have {MAX_EVENT_BYTES}; "
+            f"most of it is in {_largest_field(raw, known=not isinstance(data, UnknownData))}"
+        )
+    if event.id.startswith("#"):
+        raise BadEvent(f"{type_} to call {event.call}: an id must not begin with #")
+    return raw
 
 
 def _json(data: EventData) -> orjson.Fragment:
     """Straight to bytes: half the cost of a dict that orjson would have to walk again."""
     return orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
+
+
+def _largest_field(raw: bytes, *, known: bool) -> str:
+    """Where most of the bytes are: a field of the frame, or of the data if its names are ours."""
+    wire = orjson.loads(raw)
+    data = wire.pop("data")
+    sizes: dict[str, int] = {name: len(orjson.dumps(value)) for name, value in wire.items()}
+    sizes |= {f"data.{name}": len(orjson.dumps(value)) for name, value in data.items()} if known else {"data": len(raw)}
+    return max(sizes, key=sizes.__getitem__)
 
 
 def decode(raw: bytes | str, *, seq: int = 0) -> Event[EventData]:

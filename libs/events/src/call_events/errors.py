@@ -3,13 +3,14 @@
     CallEventsError
     ├── OurMistake                 the caller broke the contract; repeating cannot help
     │   ├── BadCallId              a call id that must not become a key
-    │   ├── BadEvent               bytes or fields that are no event of ours
+    │   ├── BadEvent               bytes or fields that are no event of ours, or too large a one
     │   ├── BadProgress            a handler's answer would strand or spin its call
     │   └── BadSetting             a setting a service cannot start with
     ├── AppendRefused              the log understood the append and said no
     │   ├── CallUnknown            the call has no log yet and the event does not open one
     │   ├── CallClosed             the call's log has ended
     │   ├── TailMoved              somebody else appended first (optimistic concurrency)
+    │   ├── IdTaken                another event is in the log under this id
     │   └── StaleOwner             the call belongs to a newer owner; stop speaking and leave
     ├── LogDamaged                 a call's log lacks events that were in it; a person has to look
     └── LogUnavailable             Redis cannot be reached or cannot serve; `retry` is true
@@ -57,11 +58,15 @@ class CallUnknown(AppendRefused):
 
 
 class CallClosed(AppendRefused):
-    """The call's log has ended; nothing can follow ``call.ended``."""
+    """The call's log has ended; nothing can follow ``call.ended``, also when the call has been retired since."""
 
 
 class TailMoved(AppendRefused):
     """The log is longer than the writer believed."""
+
+
+class IdTaken(AppendRefused):
+    """Another event is in the log under this id: an id stands for one fact, and for its bytes."""
 
 
 class StaleOwner(AppendRefused):

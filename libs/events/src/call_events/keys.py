@@ -7,11 +7,13 @@ they are not.
 
     cc:{s}:c:<call>          STREAM  the truth: ids 0-1 … 0-N, one field e = CloudEvent JSON
     cc:{s}:d:<call>          HASH    event id -> place; '#closed' -> last place
-    cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call
-    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, wk, due, parked, att: one group's cursor and lease on a call
+    cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call; expires when long idle
+    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, step, wk, due, parked, att: one group's work
+                                     on a call, its cursor and its lease
     cc:{s}:r:<group>:<call>  STREAM  receipts of one group for one call, one field r = JSON
     cc:{s}:bell              STREAM  doorbell {c: call, n: place}; every group reads it
     cc:{s}:live              ZSET    call -> opened at, seconds
+    cc:{s}:gone              ZSET    call -> retired at, seconds: a name that no call may open again
     cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
     cc:{s}:sweep:<group>     STRING  the worker that looks for lost doorbells; expires with its turn
     cc:{s}:dlq:<group>       STREAM  dead letters {c, n, kind: parked | refused, why}
@@ -21,7 +23,7 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from call_events.ids import CallId
+from call_events.ids import CallId, call_id
 
 TAGS = ("18", "249", "72", "223", "d2", "2", "95", "235", "265", "34", "413", "a2", "273", "5f", "2ba", "48")
 
@@ -39,8 +41,9 @@ class CallKeys:
     worker: str
     bell: str
     live: str
+    gone: str
     #: In the order in which append.lua takes them.
-    for_append: tuple[str, str, str, str, str]
+    for_append: tuple[str, str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,12 @@ def tag_of(call: CallId) -> str:
 
 @lru_cache(maxsize=8192)
 def call_keys(call: CallId) -> CallKeys:
-    """Keys of the call itself."""
-    tag = tag_of(call)
+    """Keys of the call itself.
+
+    Raises:
+        BadCallId: what is called a call id could not safely be part of a key.
+    """
+    tag = tag_of(call_id(call))
     at = f"cc:{{{tag}}}"
     stream, dedupe, worker = f"{at}:c:{call}", f"{at}:d:{call}", f"{at}:w:{call}"
     return CallKeys(
@@ -75,14 +82,19 @@ def call_keys(call: CallId) -> CallKeys:
         worker=worker,
         bell=bell(tag),
         live=live(tag),
-        for_append=(stream, dedupe, bell(tag), live(tag), worker),
+        gone=gone(tag),
+        for_append=(stream, dedupe, bell(tag), live(tag), worker, gone(tag)),
     )
 
 
 @lru_cache(maxsize=8192)
 def group_keys(group: str, call: CallId) -> GroupKeys:
-    """Keys of one group's work on the call."""
-    tag = tag_of(call)
+    """Keys of one group's work on the call.
+
+    Raises:
+        BadCallId: as above.
+    """
+    tag = tag_of(call_id(call))
     at = f"cc:{{{tag}}}"
     return GroupKeys(
         tag=tag,
@@ -104,6 +116,11 @@ def bell(tag: str) -> str:
 def live(tag: str) -> str:
     """The open calls of a shard."""
     return f"cc:{{{tag}}}:live"
+
+
+def gone(tag: str) -> str:
+    """The retired calls of a shard."""
+    return f"cc:{{{tag}}}:gone"
 
 
 def wake(tag: str, group: str) -> str:

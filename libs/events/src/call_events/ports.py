@@ -42,14 +42,30 @@ class Ownership:
 class EventLog(Protocol):
     """All call streams."""
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         """Append one event: atomic, numbered without gaps, safe to retry for ever (``event.id`` is the key).
 
         ``call.started`` opens a log and ``call.ended`` closes it; nothing else does either.
         Appends of one task keep their order.
 
+        Args:
+            event: what happened; its number is the log's business.
+            expected_tail: append only if the log ends with this number.
+            epoch: append only while ``event.producer`` owns the call under this epoch, see :meth:`own`.
+            first_wins: the id was derived so that whoever comes first has said it; another event under it is a
+                duplicate too. Without this the same id must come with the same bytes.
+
         Raises:
-            CallUnknown, CallClosed, TailMoved, StaleOwner: refused; nothing changed.
+            CallUnknown, CallClosed, TailMoved, IdTaken, StaleOwner: refused; nothing changed.
+            BadEvent: it is too large, or its id cannot be one.
+            BadCallId: its call could not safely be part of a key.
             LogUnavailable: not known to be stored; append the same event again.
         """
         ...

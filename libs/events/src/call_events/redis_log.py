@@ -19,7 +19,7 @@ from call_events import keys, metrics
 from call_events.codec import as_stored, encode, wire_type
 from call_events.connection import BLOCK_MS, connect
 from call_events.entries import Entry, decode_entries, seq_of
-from call_events.errors import CallClosed, CallUnknown, LogUnavailable, StaleOwner, TailMoved
+from call_events.errors import CallClosed, CallUnknown, IdTaken, LogUnavailable, StaleOwner, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Appended, Ownership
 from call_events.registry import CLOSING_TYPE, OPENING_TYPE
@@ -32,7 +32,7 @@ _MODES = {OPENING_TYPE: "open", CLOSING_TYPE: "close"}
 #: Looked up once: finding a label costs more than counting.
 _COUNTED = {
     answer: metrics.APPENDS.labels(answer.decode())
-    for answer in (b"OK", b"DUP", b"CLOSED", b"UNKNOWN", b"STALE", b"CONFLICT")
+    for answer in (b"OK", b"DUP", b"OTHER", b"CLOSED", b"UNKNOWN", b"STALE", b"CONFLICT")
 }
 _PAGE = 500
 _FIRST_PAUSE_S = 0.02
@@ -65,7 +65,14 @@ class RedisEventLog:
         self._runner = runner or ScriptRunner(redis)
         self._turns: dict[CallId, _Turn] = {}
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         """See ``ports.EventLog.append``."""
         began = time.perf_counter()
         call = event.call
@@ -76,6 +83,7 @@ class RedisEventLog:
             _MODES.get(wire_type(event), "append"),
             "" if expected_tail is None else expected_tail,
             "" if epoch is None else epoch,
+            event.producer,
         )
         turn = self._turns.get(call)
         if turn is None:
@@ -92,6 +100,8 @@ class RedisEventLog:
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         if result == b"OK":
             return Appended(seq=number, duplicate=False)
+        if result == b"OTHER" and first_wins:
+            return Appended(seq=number, duplicate=True)
         return _not_new(event, result, number)
 
     async def read(self, call: CallId, *, after: int = 0, limit: int | None = None) -> Sequence[AnyEvent]:
@@ -200,6 +210,13 @@ def _not_new(event: AnyEvent, result: bytes, number: int) -> Appended:
     match result:
         case b"DUP":
             return Appended(seq=number, duplicate=True)
+        case b"OTHER":
+            raise IdTaken(
+                f"cannot append {what}: number {number} of its log is another event with the same id; "
+                "give every fact an id of its own, and send a repeat unchanged"
+            )
+        case b"CLOSED" if number == 0:
+            raise CallClosed(f"cannot append {what}: it has ended and been retired; look for it in the archive")
         case b"CLOSED":
             raise CallClosed(f"cannot append {what}: its log ended with number {number}")
         case b"UNKNOWN":

@@ -21,8 +21,8 @@ from call_events.catalogue import (
 )
 from call_events.codec import decode, encode, wire_type
 from call_events.envelope import Event, EventData
-from call_events.errors import CallClosed, CallUnknown, StaleOwner, TailMoved
-from call_events.ids import CallId, EventId
+from call_events.errors import CallClosed, CallUnknown, IdTaken, StaleOwner, TailMoved
+from call_events.ids import CallId, EventId, call_id
 from call_events.ports import AnyEvent, Appended, CallView, Ownership, Receipt
 from call_events.registry import CLOSING_TYPE, OPENING_TYPE
 
@@ -70,18 +70,28 @@ class InMemoryEventLog:
         self._clock = clock
         self._calls: dict[CallId, _Call] = {}
 
-    async def append(self, event: AnyEvent, *, expected_tail: int | None = None, epoch: int | None = None) -> Appended:
+    async def append(
+        self,
+        event: AnyEvent,
+        *,
+        expected_tail: int | None = None,
+        epoch: int | None = None,
+        first_wins: bool = False,
+    ) -> Appended:
         """See ``ports.EventLog.append``."""
         raw = encode(event)
-        call = self._calls.get(event.call, _Call())
+        call = self._calls.get(call_id(event.call), _Call())
         tail, kind = len(call.raw), wire_type(event)
         if event.id in call.places:
-            return Appended(seq=call.places[event.id], duplicate=True)
+            place = call.places[event.id]
+            if call.raw[place - 1] != raw and not first_wins:
+                raise IdTaken(f"call {event.call}: number {place} of its log is another event with the same id")
+            return Appended(seq=place, duplicate=True)
         if call.closed:
             raise CallClosed(f"call {event.call}: its log ended with number {tail}")
         if tail == 0 and kind != OPENING_TYPE:
             raise CallUnknown(f"call {event.call} has no log; only {OPENING_TYPE} opens one")
-        if epoch is not None and (epoch != call.epoch or call.owner is None):
+        if epoch is not None and (epoch, event.producer) != (call.epoch, call.owner):
             raise StaleOwner(f"call {event.call}: a newer worker owns it")
         if expected_tail is not None and expected_tail != tail:
             raise TailMoved(f"call {event.call}: its log already ends with number {tail}")
@@ -115,7 +125,7 @@ class InMemoryEventLog:
         state = self._call(call)
         now = self._clock.monotonic() if self._clock else 0.0
         if epoch is not None:
-            if state.epoch != epoch:
+            if (state.epoch, state.owner) != (epoch, worker):
                 raise StaleOwner(f"call {call} belongs to worker {state.owner}")
         elif state.owner is not None and state.lease_until > now:
             raise StaleOwner(f"call {call} belongs to worker {state.owner}")

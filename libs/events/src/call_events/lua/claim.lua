@@ -1,8 +1,10 @@
 #!lua
--- take the right to drain one call | KEYS 1 call stream  2 group state  3 doorbell | ARGV 1 worker 2 lease ms 3 max events 4 group 5 token
--- -> {epoch, cursor, events, attempts, 1 if the last holder's lease ran out} | {0} nothing to do | {-1} busy | {-2} parked | {-3} token no longer pending
+-- take the right to drain one call | KEYS 1 call stream  2 group state  3 doorbell | ARGV 1 worker 2 lease ms 3 max events 4 group 5 token 6 call
+-- -> {epoch, cursor, events, attempts, 1 if another holder's lease ran out} | {0} nothing to do | {-1} busy | {-2} parked
+--    | {-3} token no longer pending, or another call's
 local t = redis.call('TIME') local now = t[1]*1000 + math.floor(t[2]/1000)
-if #redis.call('XCLAIM', KEYS[3], ARGV[4], ARGV[1], 0, ARGV[5], 'JUSTID') == 0 then return {-3} end
+local rung = redis.call('XCLAIM', KEYS[3], ARGV[4], ARGV[1], 0, ARGV[5])[1]
+if not rung or rung[2][2] ~= ARGV[6] then return {-3} end   -- another's: a server that forgot this token may have given its id anew
 local g = redis.call('HMGET', KEYS[2], 'cur', 'ow', 'dl', 'tok', 'parked', 'due', 'att')
 if g[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {-2} end
 if g[2] and tonumber(g[3]) > now and not (g[2] == ARGV[1] and g[4] == ARGV[5]) then   -- its own holder may begin anew: the answer was lost
@@ -12,5 +14,5 @@ local cur = tonumber(g[1] or '0')
 local ev = redis.call('XRANGE', KEYS[1], '0-'..string.format('%d', cur+1), '+', 'COUNT', ARGV[3])
 if #ev == 0 and not g[6] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {0} end   -- nothing new and its time has not come: the wake stays
 local ep = redis.call('HINCRBY', KEYS[2], 'ep', 1)
-redis.call('HSET', KEYS[2], 'ow', ARGV[1], 'dl', now + ARGV[2], 'tok', ARGV[5])
-return {ep, cur, ev, tonumber(g[7] or '0'), g[2] and 1 or 0}
+redis.call('HSET', KEYS[2], 'ow', ARGV[1], 'dl', now + ARGV[2], 'tok', ARGV[5], 'step', 0)
+return {ep, cur, ev, tonumber(g[7] or '0'), (g[2] and g[2] ~= ARGV[1]) and 1 or 0}

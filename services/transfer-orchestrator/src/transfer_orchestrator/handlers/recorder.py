@@ -73,7 +73,8 @@ class Recorder:
                 correlation_id=data.transfer_id,
             )
             try:
-                appended = await self._log.append(event, expected_tail=state.seq)
+                # Every id is derived from the decision, so that of several deciders the first has said it.
+                appended = await self._log.append(event, expected_tail=state.seq, first_wins=True)
             except CallUnknown as error:
                 raise LogLost("the call has no log any more") from error
             except (TailMoved, CallClosed) as error:

@@ -166,7 +166,8 @@ class Emitter:
                     if self._epoch is None:
                         ownership = await self._log.own(self._call, self._producer, lease_ms=self._lease_ms)
                         self._epoch = ownership.epoch
-                    await self._log.append(event, epoch=self._epoch)
+                    # Ids of facts that are told once are derived: what stood there before a restart has said it.
+                    await self._log.append(event, epoch=self._epoch, first_wins=True)
             except (LogUnavailable, TimeoutError):
                 if not self._behind:
                     self._behind = True
