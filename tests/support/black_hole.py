@@ -12,8 +12,8 @@ class BlackHole:
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
-        self._open = asyncio.Event()
-        self._open.set()
+        self._open, self._answers = asyncio.Event(), asyncio.Event()
+        self.let_through()
         self._links: set[asyncio.StreamWriter] = set()
 
     @property
@@ -26,10 +26,16 @@ class BlackHole:
     def swallow(self) -> None:
         """From now on nothing gets through, in either direction."""
         self._open.clear()
+        self._answers.clear()
+
+    def swallow_answers(self) -> None:
+        """From now on the server hears everything and nobody hears the server."""
+        self._answers.clear()
 
     def let_through(self) -> None:
         """What was held up goes on, as if the packets had been late."""
         self._open.set()
+        self._answers.set()
 
     def lead_to(self, url: str) -> None:
         """New connections go there, as after a fail-over behind one address. Open ones stay where they are."""
@@ -57,13 +63,13 @@ class BlackHole:
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._links |= {writer, back}
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._carry(reader, back))
-            tasks.create_task(self._carry(there, writer))
+            tasks.create_task(self._carry(reader, back, self._open))
+            tasks.create_task(self._carry(there, writer, self._answers))
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event) -> None:
         try:
             while data := await reader.read(65_536):
-                await self._open.wait()
+                await is_open.wait()
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:

@@ -99,7 +99,6 @@ class Consumer:
             runner, group=group, worker=worker, lease_ms=int(options.lease_s * 1000), max_events=options.max_events
         )
         self._group = group
-        self._runner = runner
         self._options = options
         self._stop = asyncio.Event()
         self._bench = Workbench(options.slots)
@@ -121,7 +120,7 @@ class Consumer:
             stopping=self._stop,
         )
         runner.on_change(self._drain.lose_all)
-        self._reader = DoorbellReader(redis, self._bench, group=group, worker=worker, clock=clock)
+        self._reader = DoorbellReader(redis, self._bench, group=group, worker=worker, clock=clock, meet=runner.meet)
 
     async def run(self) -> None:
         """Consume until :meth:`stop`, then let go of everything within the budget.
@@ -130,7 +129,6 @@ class Consumer:
             LogUnavailable: Redis cannot be reached at the start. Later outages are waited for.
         """
         await self._reader.prepare()
-        await self._runner.meet()
         log.info("consumer.started", group=self._group)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._reader.run(), name=f"{self._group}-reader")

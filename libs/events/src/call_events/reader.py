@@ -1,6 +1,7 @@
 """Reads the doorbells of all shards for one worker."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -9,6 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from call_events import keys
 from call_events.connection import BLOCK_MS
+from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.ports import Clock
 from call_events.runner import passes, translated
@@ -27,8 +29,19 @@ _SILENCE_S = 10.0
 class DoorbellReader:
     """One blocking XREADGROUP over all doorbell streams, only while there is room."""
 
-    def __init__(self, redis: Redis, bench: Workbench, *, group: str, worker: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        bench: Workbench,
+        *,
+        group: str,
+        worker: str,
+        clock: Clock,
+        meet: Callable[[], Awaitable[object]],
+    ) -> None:
+        """``meet`` finds out which server answers (``ScriptRunner.meet``): asked whenever a connection was lost."""
         self._redis = redis
+        self._meet = meet
         self._bench = bench
         self._group = group
         self._worker = worker
@@ -57,11 +70,12 @@ class DoorbellReader:
             await self._bench.room.wait()
             try:
                 if start == "0":
+                    await self._meet()  # the calls in hand should not be the last to hear of another server
                     await self._read("0", block=None)
                     start = ">"
                 await self._read(">", block=BLOCK_MS)
                 await asyncio.sleep(_BREATH_S)
-            except (RedisError, OSError) as error:
+            except (LogUnavailable, RedisError, OSError) as error:
                 start = "0"
                 await self._recover(error)
 
@@ -74,7 +88,7 @@ class DoorbellReader:
             if fields:  # an entry of our own pending list that was trimmed has none
                 self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
 
-    async def _recover(self, error: RedisError | OSError) -> None:
+    async def _recover(self, error: LogUnavailable | RedisError | OSError) -> None:
         if has_no_group(error):
             log.warning("consumer.group_missing", group=self._group)
             try:
@@ -82,7 +96,7 @@ class DoorbellReader:
             except (RedisError, OSError) as again:
                 if not passes(again):
                     raise
-        elif passes(error):
+        elif isinstance(error, LogUnavailable) or passes(error):
             log.warning("consumer.cannot_read", group=self._group, error=f"{type(error).__name__}: {error}")
         else:
             raise error
