@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from call_events import scripts
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
+from support.backends import BACKENDS, Backends
 
 #: Names a developer's shell may hold and a test must not see.
-_OURS = ("CALLWEAVE_", "VOICE_WORKER_", "CCM_BRIDGE_", "TRANSFER_ORCHESTRATOR_")
+_OURS = ("CALLWEAVE_", "VOICE_WORKER_", "CCM_BRIDGE_", "TRANSFER_ORCHESTRATOR_", "ARCHIVER_", "ARCHIVE_")
 _SHARED = (
     "REDIS_URL",
     "LIVEKIT_URL",
@@ -78,6 +79,30 @@ async def redis_url(redis_server: str) -> AsyncIterator[str]:
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client of an empty Redis."""
     async with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def backends() -> Iterator[Backends]:
+    """Every kind of server the log is promised on, as far as the tests of this process need them."""
+    servers = Backends()
+    yield servers
+    servers.close()
+
+
+@pytest_asyncio.fixture(params=BACKENDS)
+async def backend_url(request: pytest.FixtureRequest, backends: Backends) -> AsyncIterator[str]:
+    """URL of an empty log on every kind of server in turn."""
+    url = await asyncio.to_thread(backends.url, request.param)
+    yield url
+    async with connect(url) as client:
+        await client.flushdb()
+
+
+@pytest_asyncio.fixture
+async def backend(backend_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty log on every kind of server in turn."""
+    async with connect(backend_url) as client:
         yield client
 
 

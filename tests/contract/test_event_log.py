@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pytest
 import pytest_asyncio
+from blockbuster import BlockBuster
 
 from call_events.catalogue import CallEnded, EndedBy
 from call_events.codec import MAX_EVENT_BYTES
@@ -15,8 +16,7 @@ from call_events.ports import AnyEvent, Appended, EventLog
 from call_events.redis_log import RedisEventLog, connect
 from call_events.registry import UnknownData
 from call_events.testing import InMemoryEventLog, ended, event, said, speaking, started
-
-pytestmark = pytest.mark.usefixtures("no_blocking")
+from support.backends import BACKENDS, Backends
 
 CALL = CallId("call-1")
 
@@ -25,18 +25,25 @@ class Log(EventLog, Protocol):
     async def calls(self, limit: int = 100) -> list[CallId]: ...
 
 
-@pytest_asyncio.fixture(params=["memory", "redis"])
-async def log(request: pytest.FixtureRequest, redis_server: str) -> AsyncIterator[EventLog]:
+@pytest_asyncio.fixture(params=["memory", "redis", *BACKENDS])
+async def log(request: pytest.FixtureRequest, redis_server: str, backends: Backends) -> AsyncIterator[EventLog]:
+    """In memory, on what REDIS_URL names, on every kind of server."""
     if request.param == "memory":
         yield InMemoryEventLog()
         return
-    async with connect(redis_server) as redis:
+    url = redis_server if request.param == "redis" else await asyncio.to_thread(backends.url, request.param)
+    async with connect(url) as redis:
         yield RedisEventLog(redis)
         await redis.flushdb()
 
 
 def by(worker: str, one: AnyEvent) -> AnyEvent:
     return one.model_copy(update={"producer": worker})
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks(log: EventLog, no_blocking: BlockBuster) -> None:
+    """From when the server is there: to start one takes a disk."""
 
 
 def numbered(*events: AnyEvent) -> list[AnyEvent]:

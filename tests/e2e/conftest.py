@@ -1,4 +1,4 @@
-"""One whole Callweave for all end-to-end tests: real Valkey, real livekit-server, the three services as processes.
+"""One whole Callweave for all end-to-end tests: real Valkey, real livekit-server, the four services as processes.
 
 Each test makes calls of its own. What a test breaks it mends before it ends.
 """

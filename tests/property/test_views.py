@@ -71,11 +71,13 @@ class Busy(Schedule):
 
     async def happen(self) -> None:
         call = self.dice.choice(CALLS)
-        model = self.calls[call]
+        producer = self.producers[self.dice.choice(list(self.producers))]
         self.serial += 1
-        event = speaking(call, f"u{self.serial}") if model.accepted else started(call)
-        await self.log.append(event)
-        model.accepted.append(event)
+        event = speaking(call, f"u{self.serial}") if self.calls[call].accepted else started(call)
+        if producer.replay[call]:
+            await self.replay(producer, call)
+        elif await self.send(producer, event.model_copy(update={"producer": producer.name})) is not None:
+            self.note(producer, self.calls[call].accepted[-1])
 
     async def turn(self) -> None:
         await self.read()
@@ -101,12 +103,12 @@ async def test_a_view_shows_the_log_and_each_receipt_once_whoever_had_the_call_b
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_mistake_in_what_is_kept_is_found(redis: Redis, fault: type[Views]) -> None:
-    for seed in range(30):
-        schedule = Busy(redis, 1000 + seed)
+    for seed in range(60):
+        schedule = Busy(redis, 1000 + seed, groups=1)
         schedule.views_of = fault
-        schedule.workers = [schedule.worker(one.name) for one in schedule.workers]
+        schedule.workers = [schedule.worker(one.name, one.group) for one in schedule.workers]
         try:
             await schedule.run(STEPS)
         except (AssertionError, LogDamaged):
             return
-    pytest.fail(f"30 schedules did not notice: {fault.__name__}")
+    pytest.fail(f"60 schedules did not notice: {fault.__name__}")

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+import archiver.settings
 import callweave.settings
 import ccm_bridge.settings
 import transfer_orchestrator.settings
@@ -28,17 +29,25 @@ SERVICES: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("voice-worker", voice_worker.settings.Settings),
     ("ccm-bridge", ccm_bridge.settings.Settings),
     ("transfer-orchestrator", transfer_orchestrator.settings.Settings),
+    ("archiver", archiver.settings.Settings),
     ("callweave (command line)", callweave.settings.Settings),
 )
 
 SHARED = {
-    "REDIS_URL": "The event log: `redis://`, `rediss://` or `unix://`. Valkey ≥ 7.2 or Redis ≥ 7.0, `noeviction`.",
+    "REDIS_URL": "The event log: `redis://host:port/db`, `unix:///path`, "
+    "`redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`; `rediss` for TLS. "
+    "Valkey ≥ 7.2 or Redis ≥ 7.0, `noeviction`.",
     "LIVEKIT_URL": "LiveKit server, e.g. `ws://127.0.0.1:7880`.",
     "LIVEKIT_API_KEY": "A key of that server. Give each service its own.",
     "LIVEKIT_API_SECRET": "The secret that belongs to it, at least 32 characters.",
     "OPENAI_API_KEY": "Key of the realtime model and of speech-to-text.",
     "OPENAI_BASE_URL": "Where they are; any server that speaks OpenAI's protocols.",
     "CCM_URL": "The whole URL of CCM's inbound endpoint, ending in `/ccm/message/receive`.",
+    "ARCHIVE_URL": "The archive: a directory that exists (`/var/lib/callweave/archive`), or a bucket (`s3://bucket/prefix`).",
+    "ARCHIVE_S3_ENDPOINT": "Address of an S3-compatible store; it must honour `If-None-Match`. Absent: AWS.",
+    "ARCHIVE_S3_REGION": "Its region.",
+    "ARCHIVE_S3_ACCESS_KEY_ID": "A key for the bucket. Absent: as the process's surroundings tell, AWS's own way.",
+    "ARCHIVE_S3_SECRET_ACCESS_KEY": "The secret that belongs to it.",
     "CALLWEAVE_LOG_FORMAT": "`json`, or `console` for people.",
     "CALLWEAVE_LOG_LEVEL": "`debug`, `info`, `warning` or `error`.",
 }

@@ -55,12 +55,23 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1", "redis+sentinel://a:26379/mymaster", "redis+cluster://a:7000", "127.0.0.1:6379", ""]
+    "url",
+    [
+        "http://127.0.0.1",
+        "127.0.0.1:6379",
+        "",
+        "redis://a:6379,b:6379",
+        "redis+sentinel://a:26379,b:26379",
+        "redis+sentinel://a:26379/mymaster/x",
+        "redis+sentinel://,/mymaster",
+        "redis+cluster://a:7000/1",
+        "redis+cluster://",
+        "redis+cluster://a:seven",
+        "unix+cluster://a",
+    ],
 )
 def test_what_is_no_redis_url_is_refused_with_a_list_of_what_is(url: str) -> None:
-    with pytest.raises(
-        BadSetting, match=r"^REDIS_URL.*redis://.*rediss://.*unix://.*no scheme for Sentinel or Cluster"
-    ):
+    with pytest.raises(BadSetting, match=r"^REDIS_URL.*redis://.*unix://.*redis\+sentinel://.*redis\+cluster://"):
         connect(url)
 
 
@@ -73,6 +84,10 @@ UNESCAPED = [
     "redis://:63/s3cret9@host",
     "redis://:s3c[ret9@host:6379/0",
     "redis://:s3cret9@host:port/0",
+    "redis+sentinel://:s3cr/et9@host,host/name",
+    "redis+sentinel://:s3cr#et9@host,host/name",
+    "redis+cluster://:s3cr?et9@host,host",
+    "redis+cluster://:s3cr,et9@host,host:port",
 ]
 
 
@@ -91,6 +106,8 @@ def test_nothing_of_a_url_that_cannot_be_read_is_repeated(url: str) -> None:
     [
         ("redis://user:s3cr@host:6379/3?password=s3cr#s3cr", "redis://host:6379/3"),
         ("rediss://:s3cr%2Fet@host", "rediss://host"),
+        ("rediss+sentinel://user:s3cr@a:1,b/name/2?sentinel_password=s3cr", "rediss+sentinel://a:1,b/name/2"),
+        ("redis+cluster://user:s3cr@a:1,b:2", "redis+cluster://a:1,b:2"),
         ("unix://user:s3cr@/run/redis.sock?db=1&password=s3cr", "unix:///run/redis.sock"),
     ],
 )
@@ -111,8 +128,18 @@ def test_a_setting_holds_the_url_and_its_repr_keeps_the_password_to_itself() -> 
     assert "redis://host:6379/0" in repr(holder)
 
 
-def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://user:s3cr@host:6379/0")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:s3cr@host:6379/0",
+        "rediss+sentinel://user:s3cr@a,b,c/calls?sentinel_password=s3cr",
+        "redis+cluster://user:s3cr@a:1,b:2",
+    ],
+)
+def test_the_repr_of_every_service_s_settings_is_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
     for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY", "CCM_BRIDGE_BOT_ID", "CCM_BRIDGE_HUMAN_ID"):
         monkeypatch.setenv(name, "x" * 32)
     monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:1")
@@ -120,13 +147,15 @@ def test_the_repr_of_every_service_s_settings_is_without_the_password(monkeypatc
 
     for module in (ccm_bridge.settings, transfer_orchestrator.settings, voice_worker.settings):
         settings = module.Settings()
-        assert settings.redis_url == "redis://user:s3cr@host:6379/0"
+        assert settings.redis_url == url
         assert "s3cr" not in repr(settings)
 
 
 async def test_a_node_of_a_cluster_is_refused_in_one_line_before_anything_is_written() -> None:
     async with EmbeddedRedis(options=("--cluster-enabled", "yes")) as server, connect(server.url) as redis:
-        with pytest.raises(BadSetting, match=r"^REDIS_URL \(redis://.*node of a Redis Cluster.*stand-alone") as refused:
+        with pytest.raises(
+            BadSetting, match=r"^REDIS_URL \(redis://.*node of a Redis Cluster.*redis\+cluster://"
+        ) as refused:
             await check_server(redis, url=server.url)
         assert "\n" not in str(refused.value)
 

@@ -17,6 +17,7 @@ from call_events.testing import started
 from support.black_hole import BlackHole
 from support.waiting import wait_until
 
+KEY = "w"
 OWN: tuple[Any, ...] = ("own", ("w",), ("worker-a", 60_000, ""))
 
 
@@ -37,21 +38,20 @@ async def meets(runner: ScriptRunner) -> str:
 
     async def answered() -> bool:
         try:
-            await runner.meet()
+            await runner.meet(KEY)
         except LogUnavailable:
             return False
         return True
 
     await wait_until(answered)
-    assert runner.server is not None
-    return runner.server
+    return runner.server_of(KEY) or "nobody was met"
 
 
 async def test_a_runner_knows_its_server_and_hears_once_of_every_change() -> None:
     async with two_servers() as (one, two, way, redis):
         runner, heard = ScriptRunner(redis), []
-        assert runner.server is None
-        runner.on_change(lambda: heard.append(runner.server))
+        assert runner.server_of(KEY) is None
+        runner.on_change(lambda: heard.append(runner.server_of(KEY)))
         assert (await meets(runner), heard) == (await run_id(one), [])
 
         way.lead_to(two.url)
@@ -77,7 +77,7 @@ async def test_what_is_bound_to_a_server_is_not_sent_to_another_and_the_rest_of_
 
         bound = runner.run("own", ("bound",), ("worker-a", 60_000, ""), server=first)
         free = runner.run("own", ("free",), ("worker-a", 60_000, ""))
-        right = runner.run("own", ("right",), ("worker-a", 60_000, ""), server=runner.server)
+        right = runner.run("own", ("right",), ("worker-a", 60_000, ""), server=runner.server_of(KEY))
         with pytest.raises(ServerChanged):
             await bound
         assert [(await one)[0] for one in (free, right)] == [1, 1]
@@ -91,7 +91,7 @@ async def test_a_connection_left_over_from_the_old_server_carries_nothing_any_mo
     async with two_servers() as (one, two, way, redis):
         runner, log = ScriptRunner(redis, lanes=4, max_batch=1), RedisEventLog(redis)
         await asyncio.wait([runner.run(*OWN) for _ in range(8)])  # several connections to the first
-        assert await run_id(one) == runner.server
+        assert await run_id(one) == runner.server_of(KEY)
         way.lead_to(two.url)
         async with connect(way.url) as fresh:  # none of the pool's is broken: one more is made
             await fresh.ping()
@@ -101,7 +101,7 @@ async def test_a_connection_left_over_from_the_old_server_carries_nothing_any_mo
         await pool.release(spare)
 
         await asyncio.wait([runner.run(*OWN) for _ in range(20)])
-        assert await run_id(two) == runner.server
+        assert await run_id(two) == runner.server_of(KEY)
         async with connect(one.url) as old:
             before = (await old.info("commandstats"))["cmdstat_evalsha"]["calls"]
             await asyncio.wait([runner.run(*OWN) for _ in range(20)])
@@ -119,10 +119,10 @@ async def test_a_server_that_is_no_master_any_more_is_asked_once_and_then_looked
             with pytest.raises(LogUnavailable, match="read only"):
                 await runner.run(*OWN)
             assert (await runner.run(*OWN))[0] == 1
-        assert runner.server == await run_id(two)
+        assert runner.server_of(KEY) == await run_id(two)
 
 
 async def test_a_client_made_elsewhere_is_refused_in_words() -> None:
     async with EmbeddedRedis() as server, Redis.from_url(server.url) as redis:
         with pytest.raises(OurMistake, match=r"connection\.connect"):
-            await ScriptRunner(redis).meet()
+            await ScriptRunner(redis).meet(KEY)

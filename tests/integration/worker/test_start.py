@@ -54,6 +54,7 @@ async def start(environment: Mapping[str, str], *arguments: str) -> tuple[int, l
             "VOICE_WORKER_BOOK: multiprocessing.shared_memory:SharedMemory cannot be used (ValueError: ",
         ),
         ({"VOICE_WORKER_MAX_CALLS": "many"}, 2, "VOICE_WORKER_MAX_CALLS: "),
+        ({"VOICE_WORKER_SPOOL_DIR": "/dev/null/spool"}, 2, "VOICE_WORKER_SPOOL_DIR: /dev/null/spool cannot be written"),
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, 3, "REDIS_URL (redis://127.0.0.1:1/0): Redis cannot be reached"),
         ({"LIVEKIT_URL": "ws://127.0.0.1:1"}, 3, "LIVEKIT_URL: ws://127.0.0.1:1 cannot be reached"),
     ],

@@ -119,6 +119,7 @@ async def a_text_call(stdin: int | BinaryIO = asyncio.subprocess.PIPE, *before: 
                 "OPENAI_BASE_URL": model.base_url,
                 "OPENAI_API_KEY": "test",
                 "VOICE_WORKER_PROFILES_DIR": str(ROOT / "profiles"),
+                "VOICE_WORKER_SPOOL_DIR": "none",
             },
             stdin=stdin,
         )

@@ -220,6 +220,7 @@ async def a_world(directory: Path) -> AsyncIterator[World]:
             "OPENAI_API_KEY": "test",
             "VOICE_WORKER_PROFILES_DIR": str(ROOT / "profiles"),
             "VOICE_WORKER_IDLE_PROCESSES": "1",
+            "VOICE_WORKER_SPOOL_DIR": str(directory / "spool"),
         }
         yield World(RedisEventLog(client), redis, media, provider, livekit, directory, environment)
 

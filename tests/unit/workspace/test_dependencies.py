@@ -34,7 +34,7 @@ def owners() -> dict[str, set[str]]:
                 found.setdefault(path, set()).add(canonical(distribution.metadata["Name"]))
     for member in MEMBERS:
         for package in (member / "src").iterdir():
-            found[package.name] = {member.name if package.name != "call_events" else "call-events"}
+            found[package.name] = {package.name.replace("_", "-")}
     return found
 
 
@@ -84,6 +84,8 @@ def test_what_a_member_imports_is_declared_and_what_it_declares_is_imported(memb
 
 def test_every_member_is_looked_at() -> None:
     assert {member.name for member in MEMBERS} == {
+        "archive",
+        "archiver",
         "callweave",
         "ccm-bridge",
         "events",

@@ -124,10 +124,14 @@ class GroupClaims:
         self._lease_ms = lease_ms
         self.max_events = max_events
 
+    def server_of(self, call: CallId) -> str | None:
+        """Run-id of the server that was last asked about the call's shard; absent until then."""
+        return self._runner.server_of(keys.group_keys(self._group, call).bell)
+
     async def claim(self, call: CallId, token: str) -> Claim | Refusal:
         """Take the call, if it has something to do and nobody holds it."""
         at = keys.group_keys(self._group, call)
-        server = self._runner.server
+        server = self.server_of(call)
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
@@ -143,7 +147,7 @@ class GroupClaims:
             script_entries(entries),
             attempts,
             taken_over=bool(taken_over),
-            server=server or self._runner.server,
+            server=server or self.server_of(call),
         )
 
     async def catch_up(

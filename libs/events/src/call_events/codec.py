@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from call_events.envelope import Event, EventData
 from call_events.errors import BadEvent
 from call_events.ids import CallId, EventId
-from call_events.registry import UnknownData, read_data
+from call_events.registry import CannotLift, UnknownData, read_data
 
 #: The longest event, in bytes of JSON. An event has half a KB; the largest that are told at once (kept SIP headers, a
 #: tool's arguments, the summary for a human) have a few. The log bears a hundred times that, but not what is out of all
@@ -96,6 +96,8 @@ def decode(raw: bytes | str, *, seq: int = 0) -> Event[EventData]:
         )
     except orjson.JSONDecodeError as error:
         raise BadEvent(f"event {seq}: not JSON ({error.msg} at {error.pos})") from None
+    except CannotLift as error:
+        raise BadEvent(f"event {seq}: {error}") from None
     except (KeyError, TypeError) as error:
         raise BadEvent(f"event {seq}: the frame lacks {error}") from None
     except ValidationError as error:

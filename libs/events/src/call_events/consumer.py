@@ -1,7 +1,8 @@
 """The loop every consumer runs: read doorbells, claim calls, ask the handler, commit, and stop well.
 
 **How it fits together.** The truth about a call is its stream and, per group, a cursor. Doorbells are only hints that
-a call has something to do: they may be lost, doubled or late, and nothing breaks. Any worker may take any call:
+a call has something to do: they may be lost, doubled or late, and nothing breaks (``call_events.protocol`` says why).
+Any worker may take any call:
 
     read        one blocking XREADGROUP over all doorbell streams gives tokens (token = one pending doorbell)
     claim       token → lease with a new epoch + the events after the cursor; refused if another worker holds the call

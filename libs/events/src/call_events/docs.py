@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import orjson
 
 from call_events.envelope import EventData
-from call_events.registry import CLOSING_TYPE, OPENING_TYPE, SCHEMAS
+from call_events.registry import CLOSING_TYPE, OPENING_TYPE, SCHEMAS, UPCASTERS
 
 _HEAD = """# Events
 
@@ -43,17 +43,22 @@ def render() -> dict[str, str]:
 
 
 def stale(directory: Path) -> list[str]:
-    """What is missing, differs, or lies there though no event of that name exists."""
+    """What is missing, differs, or lies there though no event of that name exists.
+
+    The schemas of older versions stay as they were published: events in logs and archives name them.
+    """
     files = render()
+    published = {f"schemas/{wire_type}.json" for wire_type in UPCASTERS}
     wrong = [name for name, text in files.items() if _read(directory / name) != text]
-    left_over = {f"schemas/{path.name}" for path in (directory / "schemas").glob("*.json")} - set(files)
-    return sorted([*wrong, *left_over])
+    lost = [name for name in published if not (directory / name).exists()]
+    left_over = {f"schemas/{path.name}" for path in (directory / "schemas").glob("*.json")} - set(files) - published
+    return sorted([*wrong, *lost, *left_over])
 
 
 def write(directory: Path) -> None:
     """Write everything and remove what no longer belongs."""
     for name in set(stale(directory)) - set(render()):
-        (directory / name).unlink()
+        (directory / name).unlink(missing_ok=True)
     for name, text in render().items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")

@@ -82,10 +82,13 @@ class Drain:
             held.let_go()
 
     def lose_all(self) -> None:
-        """Another server answers now, which may know neither our claims nor what is known of the calls here."""
+        """Another server answers now, which may know neither our claims nor what is known of the calls here.
+
+        On a Cluster only the calls of those shards are lost that it has now.
+        """
         self._views.forget_all()
         for held in self._bench.held.values():
-            if held.server is not None:
+            if held.server is not None and held.server != self._claims.server_of(held.call):
                 held.lose()
 
     async def run(self, held: Held) -> None:

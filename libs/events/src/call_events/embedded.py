@@ -40,12 +40,20 @@ class EmbeddedRedis:
     is written outside a temporary directory.
     """
 
-    def __init__(self, directory: Path | None = None, *, port: int = 0, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        port: int = 0,
+        options: Sequence[str] = (),
+        program: Path | None = None,
+    ) -> None:
         """``port`` 0 = any free one; it stays the same over :meth:`kill` and :meth:`start`.
 
-        ``options`` are added to the server's command line.
+        ``options`` are added to the server's command line. ``program`` is another Redis or Valkey server than ours.
         """
         self._directory = directory
+        self._program = program
         self._options = options
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._port = port
@@ -56,6 +64,11 @@ class EmbeddedRedis:
     def url(self) -> str:
         """For REDIS_URL."""
         return f"redis://127.0.0.1:{self._port}/0"
+
+    @property
+    def port(self) -> int:
+        """On loopback."""
+        return self._port
 
     @property
     def pid(self) -> int:
@@ -139,7 +152,8 @@ class EmbeddedRedis:
         self._process = subprocess.Popen(  # noqa: ASYNC220 - fork and exec, a few milliseconds, once
             bound_to_us(
                 [
-                    *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
+                    str(self._program or get_binary_path()),
+                    *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
                     *("--logfile", "valkey.log", "--maxmemory-policy", "noeviction", "--save", ""),
                     *("--appendonly", *durable, *self._options),
                 ]

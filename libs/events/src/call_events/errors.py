@@ -4,6 +4,7 @@
     ├── OurMistake                 the caller broke the contract; repeating cannot help
     │   ├── BadCallId              a call id that must not become a key
     │   ├── BadEvent               bytes or fields that are no event of ours, or too large a one
+    │   │   └── CannotLift         an older version's data is not what it promised (``registry``)
     │   ├── BadProgress            a handler's answer would strand or spin its call
     │   └── BadSetting             a setting a service cannot start with
     ├── AppendRefused              the log understood the append and said no
@@ -71,6 +72,9 @@ class IdTaken(AppendRefused):
 
 class StaleOwner(AppendRefused):
     """A newer owner has taken the call over."""
+
+    #: Who holds the call, where the log has told.
+    holder: str | None = None
 
 
 class LogDamaged(CallEventsError):

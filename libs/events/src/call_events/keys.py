@@ -8,15 +8,16 @@ they are not.
     cc:{s}:c:<call>          STREAM  the truth: ids 0-1 … 0-N, one field e = CloudEvent JSON
     cc:{s}:d:<call>          HASH    event id -> place; '#closed' -> last place
     cc:{s}:w:<call>          HASH    ep, ow, dl: which worker may speak for the call; expires when long idle
-    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, step, wk, due, parked, att: one group's work
-                                     on a call, its cursor and its lease
+    cc:{s}:g:<group>:<call>  HASH    cur, ep, ow, dl, tok, step, wk, due, parked, over, att: one group's
+                                     work on a call, its cursor and its lease
     cc:{s}:r:<group>:<call>  STREAM  receipts of one group for one call, one field r = JSON
     cc:{s}:bell              STREAM  doorbell {c: call, n: place}; every group reads it
     cc:{s}:live              ZSET    call -> opened at, seconds
     cc:{s}:gone              ZSET    call -> retired at, seconds: a name that no call may open again
     cc:{s}:wake:<group>      ZSET    call -> wake at, milliseconds
     cc:{s}:sweep:<group>     STRING  the worker that looks for lost doorbells; expires with its turn
-    cc:{s}:dlq:<group>       STREAM  dead letters {c, n, kind: parked | refused, why}
+    cc:{s}:dlq:<group>       STREAM  dead letters and what people decided about them, see ``dead_letters``
+    cc:archive               HASH    number, digest: the newest link of the archive; kept: how far retention has come
 """
 
 import zlib

@@ -1,6 +1,7 @@
 """Reads the doorbells of all shards for one worker."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from call_events import keys
+from call_events.cluster import ClusterClient
 from call_events.connection import BLOCK_MS
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
@@ -27,7 +29,9 @@ _SILENCE_S = 10.0
 
 
 class DoorbellReader:
-    """One blocking XREADGROUP over all doorbell streams, only while there is room."""
+    """Blocking reads of all doorbell streams, only while there is room: one XREADGROUP for all that may be read in one,
+    which are all of them on one server and one on a Cluster.
+    """
 
     def __init__(
         self,
@@ -37,20 +41,23 @@ class DoorbellReader:
         group: str,
         worker: str,
         clock: Clock,
-        meet: Callable[[], Awaitable[object]],
+        meet: Callable[..., Awaitable[object]],
     ) -> None:
-        """``meet`` finds out which server answers (``ScriptRunner.meet``): asked whenever a connection was lost."""
+        """``meet`` finds out which server has some keys (``ScriptRunner.meet``): asked when a connection was lost."""
         self._redis = redis
         self._meet = meet
         self._bench = bench
         self._group = group
         self._worker = worker
         self._clock = clock
-        self._last_good = clock.monotonic()
+        self._together = read_together(redis)
+        #: When each of them was last read well.
+        self._last_good = [clock.monotonic()] * len(self._together)
+        self._told_at = -math.inf
 
     def is_reading(self) -> bool:
         """Whether the doorbells could be read lately, or need not be because all slots are taken."""
-        return not self._bench.room.is_set() or self._clock.monotonic() - self._last_good < _SILENCE_S
+        return not self._bench.room.is_set() or self._clock.monotonic() - min(self._last_good) < _SILENCE_S
 
     async def prepare(self) -> None:
         """Create the group on every shard, from the beginning of the log.
@@ -65,25 +72,34 @@ class DoorbellReader:
 
     async def run(self) -> None:
         """Read for ever; outages are waited for."""
+        if len(self._together) == 1:
+            await self._run(0)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(len(self._together)):
+                tasks.create_task(self._run(number))
+
+    async def _run(self, number: int) -> None:
         start = "0"  # what was handed to a connection of ours that broke is pending under our name: take it first
         while not is_told_to_end():
             await self._bench.room.wait()
             try:
                 if start == "0":
-                    await self._meet()  # the calls in hand should not be the last to hear of another server
-                    await self._read("0", block=None)
+                    # The calls in hand should not be the last to hear of another server.
+                    await self._meet(*map(keys.bell, self._together[number]))
+                    await self._read(number, "0", block=None)
                     start = ">"
-                await self._read(">", block=BLOCK_MS)
+                await self._read(number, ">", block=BLOCK_MS)
                 await asyncio.sleep(_BREATH_S)
             except (LogUnavailable, RedisError, OSError) as error:
                 start = "0"
                 await self._recover(error)
 
-    async def _read(self, start: str, *, block: int | None) -> None:
-        count = max(1, min(64, self._bench.free // 4))
-        streams: dict[Any, Any] = {keys.bell(tag): start for tag in keys.TAGS}
+    async def _read(self, number: int, start: str, *, block: int | None) -> None:
+        count = max(1, min(64, self._bench.free // max(4, len(self._together))))
+        streams: dict[Any, Any] = {keys.bell(tag): start for tag in self._together[number]}
         answer: Any = await self._redis.xreadgroup(self._group, self._worker, streams, count=count, block=block)
-        self._last_good = self._clock.monotonic()
+        self._last_good[number] = self._clock.monotonic()
         for token, fields in _entries(answer):
             if fields:  # an entry of our own pending list that was trimmed has none
                 self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
@@ -97,7 +113,9 @@ class DoorbellReader:
                 if not passes(again):
                     raise
         elif isinstance(error, LogUnavailable) or passes(error):
-            log.warning("consumer.cannot_read", group=self._group, error=f"{type(error).__name__}: {error}")
+            if self._clock.monotonic() - self._told_at >= _PAUSE_S:  # on a Cluster sixteen would say the same
+                self._told_at = self._clock.monotonic()
+                log.warning("consumer.cannot_read", group=self._group, error=f"{type(error).__name__}: {error}")
         else:
             raise error
         await asyncio.sleep(_PAUSE_S)
@@ -111,6 +129,11 @@ async def create_groups(redis: Redis, group: str) -> None:
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, BaseException) and not str(answer).startswith("BUSYGROUP"):
                 raise answer
+
+
+def read_together(redis: Redis) -> list[tuple[str, ...]]:
+    """The tags whose doorbells one command may read."""
+    return [(tag,) for tag in keys.TAGS] if isinstance(redis, ClusterClient) else [keys.TAGS]
 
 
 def has_no_group(error: BaseException) -> bool:

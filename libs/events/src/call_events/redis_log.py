@@ -1,14 +1,13 @@
 """The event log on Redis Streams: ``ports.EventLog`` for Valkey ≥ 7.2 and Redis ≥ 7.0.
 
-Every change is a script (``call_events.scripts``), every script is safe to repeat with the same key, so a lost
-connection is met by asking again. Appends of one call never overtake each other: an append waits for the answer to
-the one before it, also while that one is being repeated. Different calls never wait for each other.
+Every change is a script (``call_events.protocol``), every script is safe to repeat with the same key, so a lost
+connection is met by asking again. How a process appends, in which order, and what it keeps of it for the case that the
+server forgets, stands in ``call_events.appender``.
 """
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,37 +15,27 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from call_events import keys, metrics
-from call_events.codec import as_stored, encode, wire_type
+from call_events.appender import Appender
+from call_events.codec import as_stored, wire_type
 from call_events.connection import BLOCK_MS, connect
 from call_events.entries import Entry, decode_entries, seq_of
-from call_events.errors import CallClosed, CallUnknown, IdTaken, LogUnavailable, StaleOwner, TailMoved
+from call_events.errors import CallClosed, CallUnknown, IdTaken, StaleOwner, TailMoved
 from call_events.ids import CallId
+from call_events.patience import FIRST_PAUSE_S, LONGEST_PAUSE_S, until_deadline
 from call_events.ports import AnyEvent, Appended, Ownership
+from call_events.records import record_of
 from call_events.registry import CLOSING_TYPE, OPENING_TYPE
-from call_events.runner import ScriptRunner, passes, translated
+from call_events.runner import ScriptRunner, passes
 from call_events.workbench import is_told_to_end
 
 __all__ = ["RedisEventLog", "connect"]
 
-_MODES = {OPENING_TYPE: "open", CLOSING_TYPE: "close"}
 #: Looked up once: finding a label costs more than counting.
 _COUNTED = {
     answer: metrics.APPENDS.labels(answer.decode())
     for answer in (b"OK", b"DUP", b"OTHER", b"CLOSED", b"UNKNOWN", b"STALE", b"CONFLICT")
 }
 _PAGE = 500
-_FIRST_PAUSE_S = 0.02
-_LONGEST_PAUSE_S = 0.5
-
-
-class _Turn:
-    """Whose append to a call is on its way, and how many want to follow."""
-
-    __slots__ = ("lock", "wanted")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.wanted = 0
 
 
 class RedisEventLog:
@@ -62,8 +51,7 @@ class RedisEventLog:
         """
         self._redis = redis
         self._deadline_s = deadline_s
-        self._runner = runner or ScriptRunner(redis)
-        self._turns: dict[CallId, _Turn] = {}
+        self._appender = Appender(runner or ScriptRunner(redis), deadline_s=deadline_s)
 
     async def append(
         self,
@@ -75,27 +63,8 @@ class RedisEventLog:
     ) -> Appended:
         """See ``ports.EventLog.append``."""
         began = time.perf_counter()
-        call = event.call
-        args = (
-            event.id,
-            encode(event),
-            call,
-            _MODES.get(wire_type(event), "append"),
-            "" if expected_tail is None else expected_tail,
-            "" if epoch is None else epoch,
-            event.producer,
-        )
-        turn = self._turns.get(call)
-        if turn is None:
-            turn = self._turns[call] = _Turn()
-        turn.wanted += 1
-        try:
-            async with turn.lock:
-                result, number = await self._script("append", keys.call_keys(call).for_append, args)
-        finally:
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[call]
+        record = record_of(event, first_wins=first_wins)
+        result, number = await self._appender.append(record, expected_tail, epoch)
         _COUNTED[result].inc()
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         if result == b"OK":
@@ -123,7 +92,7 @@ class RedisEventLog:
     async def follow(self, call: CallId, *, after: int = 0) -> AsyncIterator[AnyEvent]:
         """See ``ports.EventLog.follow``. Blocks on a connection of its own; while Redis is away it waits for it."""
         stream = keys.call_keys(call).stream
-        pause = _FIRST_PAUSE_S
+        pause = FIRST_PAUSE_S
         while True:
             if is_told_to_end():  # a return would look like the end of the call
                 raise asyncio.CancelledError
@@ -133,9 +102,9 @@ class RedisEventLog:
                 if not passes(error):
                     raise
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue
-            pause = _FIRST_PAUSE_S
+            pause = FIRST_PAUSE_S
             for event in decode_entries(call, _first_stream(answer)):
                 yield event
                 after = event.seq
@@ -148,12 +117,11 @@ class RedisEventLog:
         Raises:
             LogUnavailable: Redis could not be asked within the deadline.
         """
-        answer = await self._script(
-            "own", (keys.call_keys(call).worker,), (worker, lease_ms, "" if epoch is None else epoch)
-        )
-        if answer[0] < 0:
-            raise StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
-        return Ownership(epoch=answer[0])
+        return await self._appender.own(call, worker, lease_ms, epoch)
+
+    async def keep_journal(self) -> None:
+        """Run beside what appends, until cancelled: see ``appender.Appender.keep_journal``."""
+        await self._appender.keep_journal()
 
     async def calls(self, limit: int = 100) -> Sequence[CallId]:
         """Ids of calls whose log has not been retired, newest first.
@@ -161,7 +129,7 @@ class RedisEventLog:
         Raises:
             LogUnavailable: Redis cannot be asked.
         """
-        shards = await self._until_deadline(lambda: self._newest(limit))
+        shards = await until_deadline(lambda: self._newest(limit), self._deadline_s)
         found = sorted(((float(score), call.decode()) for shard in shards for call, score in shard), reverse=True)
         return [CallId(call) for _, call in found[:limit]]
 
@@ -169,7 +137,7 @@ class RedisEventLog:
         entries: list[Entry] = []
         while limit is None or len(entries) < limit:
             count = _PAGE if limit is None else min(_PAGE, limit - len(entries))
-            page = await self._until_deadline(partial(self._page, call, after, count))
+            page = await until_deadline(partial(self._page, call, after, count), self._deadline_s)
             entries += page
             if len(page) < count:
                 break
@@ -184,25 +152,6 @@ class RedisEventLog:
             for tag in keys.TAGS:
                 pipe.zrange(keys.live(tag), 0, limit - 1, desc=True, withscores=True)
             return await pipe.execute()
-
-    def _script(self, name: str, at: Sequence[str], args: Sequence[str | bytes | int]) -> Coroutine[Any, Any, Any]:
-        return self._until_deadline(lambda: self._runner.run(name, at, args))
-
-    async def _until_deadline(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask what is safe to ask again, until there is an answer or the deadline has passed."""
-        give_up = time.monotonic() + self._deadline_s
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                return await ask()
-            except (LogUnavailable, RedisError, OSError) as error:
-                unavailable = error if isinstance(error, LogUnavailable) else translated(error)
-                left = give_up - time.monotonic()
-                if not isinstance(unavailable, LogUnavailable) or left <= 0:
-                    metrics.UNAVAILABLE.inc()
-                    raise unavailable from error.__cause__ or error
-                await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter is no secret
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
 def _not_new(event: AnyEvent, result: bytes, number: int) -> Appended:

@@ -1,4 +1,4 @@
-"""The Lua scripts of the log: every change of a call is one of them, whole or not at all.
+"""The Lua scripts of the log: every change of a call is one of them, whole or not at all; see ``protocol``.
 
 They lie beside this module as files with their contract in the first lines. They are sent by digest (``EVALSHA``); a
 server that does not know one (fresh, restarted, flushed, or a slot's new home) answers NOSCRIPT and gets the text.
@@ -9,7 +9,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-NAMES = ("append", "claim", "commit", "forget", "own", "park", "release", "renew", "retire", "ring", "unpark", "wake")
+NAMES = (
+    *(
+        "append",
+        "claim",
+        "commit",
+        "discard",
+        "forget",
+        "own",
+        "park",
+        "release",
+        "renew",
+        "retire",
+        "ring",
+        "standing",
+    ),
+    *("unpark", "wake"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from call_events import keys
 from call_events.claims import GroupClaims, Held
+from call_events.cluster import ClusterClient
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
@@ -84,20 +85,30 @@ class Upkeep:
 
     async def reclaim(self) -> None:
         """Take over tokens whose worker has not been heard of for a lease."""
-        idle_ms = int(self._options.lease_s * 1050)
+        failed: RedisError | OSError | None = None
         for tag in random.sample(keys.TAGS, len(keys.TAGS)):
             if self._stopping.is_set() or not self._bench.free:
-                return
-            self._reclaim_from[tag], entries, *_ = await self._redis.xautoclaim(
-                keys.bell(tag),
-                self._group,
-                self._worker,
-                idle_ms,
-                start_id=self._reclaim_from.get(tag, "0-0"),
-                count=max(1, min(_PAGE, self._bench.free)),
-            )
-            for token, fields in entries:
-                self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
+                break
+            try:
+                await self._reclaim_of(tag)
+            except (RedisError, OSError) as error:
+                if not isinstance(self._redis, ClusterClient):
+                    raise
+                failed = error  # other shards have other masters
+        if failed is not None:
+            raise failed
+
+    async def _reclaim_of(self, tag: str) -> None:
+        self._reclaim_from[tag], entries, *_ = await self._redis.xautoclaim(
+            keys.bell(tag),
+            self._group,
+            self._worker,
+            int(self._options.lease_s * 1050),
+            start_id=self._reclaim_from.get(tag, "0-0"),
+            count=max(1, min(_PAGE, self._bench.free)),
+        )
+        for token, fields in entries:
+            self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
 
     async def wake(self) -> float | None:
         """Ring for every call whose time has come; seconds until the next one's time, by the server's clock."""
@@ -105,13 +116,19 @@ class Upkeep:
             pipe.time()
             for tag in keys.TAGS:
                 pipe.zrange(keys.wake(tag, self._group), 0, _PAGE - 1, withscores=True)
-            (seconds, micros), *shards = await pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
-        times = [(float(at), CallId(call.decode())) for shard in shards for call, at in shard]
+            clock, *shards = await pipe.execute(raise_on_error=False)
+        failed = [answer for answer in (clock, *shards) if isinstance(answer, BaseException)]
+        if isinstance(clock, BaseException):
+            raise clock
+        now_ms = clock[0] * 1000 + clock[1] // 1000
+        served = [shard for shard in shards if not isinstance(shard, BaseException)]  # on a Cluster one master may fail
+        times = [(float(at), CallId(call.decode())) for shard in served for call, at in shard]
         async with asyncio.TaskGroup() as tasks:
             for at, call in times:
                 if at <= now_ms:
                     tasks.create_task(self._claims.wake(call))
+        if failed:
+            raise failed[0]
         return min(((at - now_ms) / 1000 for at, _ in times if at > now_ms), default=None)
 
     def wake_at(self, when: datetime) -> None:

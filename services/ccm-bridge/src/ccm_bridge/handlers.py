@@ -149,7 +149,7 @@ class ConversationDelivery:
                 message=message.id,
                 status=reply.status,
                 answer=without_content(reply.excerpt, message),
-                mend="the call goes on without this message; callweave parked --group ccm lists what was refused",
+                mend="the call goes on without this message; callweave dlq list --group ccm tells what was refused",
             )
         receipts.append(Receipt(message.seq, DELIVERED if reaction is Reaction.DELIVERED else REFUSED, detail))
         age_s = (asked_at - message.sent_at).total_seconds()

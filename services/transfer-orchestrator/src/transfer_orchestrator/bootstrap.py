@@ -79,9 +79,13 @@ class Orchestrator:
                 endpoint="livekit-server, at LIVEKIT_URL",
             )
             self._stream = Stream(consumer, dials, grace_s=self._settings.stop_grace_s)
-            watch = tasks.create_task(self._livekit.keep_watch(), name="livekit-watch")
+            beside = (
+                tasks.create_task(self._livekit.keep_watch(), name="livekit-watch"),
+                tasks.create_task(event_log.keep_journal(), name="journal"),
+            )
             await self._stream.run(stop)
-            watch.cancel()
+            for task in beside:
+                task.cancel()
 
     def readiness(self) -> Mapping[str, str | bool]:
         """For ``GET /health``."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from livekit import api, rtc
-from redis.asyncio import Redis
 
 from call_events.catalogue import LegJoined, Role, Speaker, TransferRequested
 from call_events.clock import SystemClock
@@ -19,6 +18,7 @@ from call_events.errors import BadSetting
 from call_events.ids import CallId
 from call_events.logs import configure_logging
 from call_events.redis_log import RedisEventLog, connect
+from call_events.spool import Spool
 from voice_worker.adapters.foreign import FOREIGN_FAULTS, in_one_line
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
@@ -31,6 +31,8 @@ from voice_worker.handlers.call import Conductor
 from voice_worker.handlers.limits import Limits
 from voice_worker.ports import CustomerBook, Hear, Legs, Studio
 from voice_worker.settings import Settings
+
+NO_SPOOL = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Process:
         legs = LiveKitLegs(room, client, rejoin_s=self.settings.rejoin_seconds)
         studio = LiveKitStudio(room, legs, profile=self.profile, book=self.book, access=self.access, tls=self.tls)
         async with connect(self.settings.redis_url) as redis:
-            conductor = self._conductor(call, redis, legs, studio)
+            log = RedisEventLog(redis)
+            conductor = self._conductor(call, log, legs, studio)
 
             def on_track(identity: str, sid: str) -> None:
                 conductor.state.audio_tracks[identity] = sid
@@ -71,9 +74,13 @@ class Process:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(arrive(), name="enter")
                     group.create_task(studio.open(), name="model")
-                    tidying = group.create_task(legs.audio.tidy(), name="tidy")
+                    beside = (
+                        group.create_task(legs.audio.tidy(), name="tidy"),
+                        group.create_task(log.keep_journal(), name="journal"),
+                    )
                     await conductor.run()
-                    tidying.cancel()
+                    for task in beside:
+                        task.cancel()
             finally:
                 await studio.close()
                 await legs.close()
@@ -91,7 +98,7 @@ class Process:
         async with connect(self.settings.redis_url) as redis:
             log = RedisEventLog(redis)
             before = len(await log.read(call))
-            conductor = self._conductor(call, redis, stage, studio)
+            conductor = self._conductor(call, log, stage, studio)
             stage.watch(conductor.signal, lambda: conductor.desk)
 
             async def tell_when_heard() -> None:
@@ -105,16 +112,17 @@ class Process:
                 await conductor.run()
                 telling.cancel()
 
-    def _conductor(self, call: CallId, redis: Redis, legs: Legs, studio: Studio) -> Conductor:
+    def _conductor(self, call: CallId, log: RedisEventLog, legs: Legs, studio: Studio) -> Conductor:
         return Conductor(
             call,
             profile=self.profile,
-            events=RedisEventLog(redis),
+            events=log,
             legs=legs,
             studio=studio,
             clock=SystemClock(),
             producer=f"{self.producer}/{uuid4().hex[:8]}",
             limits=Limits(lease_ms=self.settings.lease_ms),
+            spool=spool.of(call) if (spool := spool_of(self.settings)) else None,
         )
 
 
@@ -156,6 +164,30 @@ def prepare_process(settings: Settings) -> Process:
         tls=warm_up(),
         producer=f"voice-worker/{socket.gethostname()[:60]}-{os.getpid()}",
     )
+
+
+def spool_of(settings: Settings) -> Spool | None:
+    """The spool of this machine; absent if there shall be none."""
+    if str(settings.spool_dir) == NO_SPOOL:
+        return None
+    return Spool(settings.spool_dir, max_bytes=settings.spool_mib * 2**20)
+
+
+def check_spool(settings: Settings) -> None:
+    """See that events could be kept on disk.
+
+    Raises:
+        BadSetting: the directory cannot be written.
+    """
+    if (spool := spool_of(settings)) is None:
+        return
+    try:
+        spool.prepare()
+    except OSError as error:
+        raise BadSetting(
+            f"VOICE_WORKER_SPOOL_DIR: {settings.spool_dir} cannot be written ({error.strerror}), and what is said "
+            "while Redis is away would be lost; name a directory of its own on a disk that is kept, or none"
+        ) from None
 
 
 def load_book(name: str) -> CustomerBook:

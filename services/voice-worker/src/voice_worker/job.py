@@ -9,7 +9,7 @@ from livekit.agents import JobContext, JobProcess
 from call_events.ids import CallId
 from voice_worker.adapters.profile_files import load_profile
 from voice_worker.adapters.text_stage import Stage
-from voice_worker.bootstrap import Process, load_book, prepare_process
+from voice_worker.bootstrap import Process, check_spool, load_book, prepare_process, spool_of
 from voice_worker.entrypoints import agent_job, serving, simulated
 from voice_worker.settings import Settings
 
@@ -24,6 +24,7 @@ def check(settings: Settings) -> None:
     """
     load_profile(settings.profiles_dir, settings.profile)
     load_book(settings.book)
+    check_spool(settings)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -41,6 +42,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         http_host=settings.http_host,
         http_port=settings.http_port,
         log_level=settings.log_level,
+        spool=spool_of(settings),
     )
     await serving.serve(options, stop, prepare=prepare, answer=answer)
 

@@ -263,3 +263,27 @@ class WallClock(Protocol):
     def now(self) -> datetime:
         """Aware wall-clock time, UTC."""
         ...
+
+
+class CallSpool(Protocol):
+    """One call's events on disk, while the log does not take them. Every method blocks, and is called in a thread."""
+
+    def write(self, events: Sequence[bytes]) -> None:
+        """Add events, in order; they survive a crash when this returns.
+
+        Raises:
+            call_events.spool.SpoolFull, OSError: none of them was kept.
+        """
+        ...
+
+    def read(self, *, after: int, limit: int) -> list[bytes]:
+        """Up to ``limit`` events after the first ``after``."""
+        ...
+
+    def discard(self) -> None:
+        """All of them are in the log."""
+        ...
+
+    def close(self) -> None:
+        """Leave them to whoever keeps the spool."""
+        ...

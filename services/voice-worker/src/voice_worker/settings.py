@@ -17,7 +17,7 @@ class Settings(BaseSettings):
 
     redis_url: RedisUrl = Field(
         validation_alias="REDIS_URL",
-        pattern=r"^(redis|rediss|unix)://",
+        pattern=r"^(rediss?(\+sentinel|\+cluster)?|unix)://",
         description="set it to the event log's Redis, e.g. redis://127.0.0.1:6379/0",
     )
     livekit_url: str = Field(
@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     lease_ms: int = Field(default=6000, ge=1000, le=60_000, description="milliseconds, 1000 to 60000")
     #: How long a leg that vanished without a reason may take to come back, e.g. after a restart of livekit-server.
     rejoin_seconds: float = Field(default=15.0, ge=0, le=120, description="seconds, 0 to 120")
+    #: Where events wait on disk while Redis is away: on a volume that outlives the process. `none`: they wait in memory
+    #: only, and are lost if the call ends before Redis is back.
+    spool_dir: Path = Field(
+        default=Path(".run/spool"), description="a directory this user may write, on a disk that is kept; or none"
+    )
+    #: The most that all calls of this machine may have there.
+    spool_mib: int = Field(default=256, ge=1, le=1_000_000, description="MiB; an hour's outage of 100 calls takes 250")
 
 
 def prepare_environment() -> None:

@@ -18,6 +18,11 @@ BUSY_DEADLINE_S = 5.0
 _POLL_S = 0.05
 
 
+def is_configured(settings: Settings) -> bool:
+    """Whether there is a log to open at all."""
+    return settings.redis_url is not None or settings.log_dir.is_dir()
+
+
 @asynccontextmanager
 async def open_redis(settings: Settings) -> AsyncIterator[Redis]:
     """A client of the server that holds the log, for the length of one command.

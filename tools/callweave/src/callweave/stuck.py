@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from call_events.admin import Admin, DeadLetter, GroupState
+from call_events.admin import NOBODY, Admin, GroupState
+from call_events.dead_letters import DeadLetter, newest_first
 from call_events.errors import CallEventsError
 from call_events.ids import CallId
 from call_events.terminal import plain
@@ -36,29 +37,48 @@ async def put_aside(redis: Redis, group: str | None, *, limit: int) -> list[Dead
         NoSuchGroup: with the names of those there are.
     """
     admin = Admin(redis)
-    groups = await admin.groups() if group is None else [await _known(admin, group)]
+    groups = await admin.groups() if group is None else [await known_group(admin, group)]
     found = [letter for one in groups for letter in await admin.set_aside(one, limit=limit)]
-    return sorted(found, key=lambda letter: letter.at, reverse=True)
+    return newest_first(found)
 
 
 def line(letter: DeadLetter) -> str:
-    """One of them as a person reads it."""
-    what = f"parked at event {letter.seq}" if letter.kind == "parked" else f"message of event {letter.seq} refused"
-    return plain(f"{moment(letter.at)}  {letter.group:<9} {letter.call}  {what}: {letter.why}")
+    """One letter as a person reads it."""
+    by = f" by {letter.who}" if letter.who else ""
+    because = f": {letter.why}" if letter.why else ""
+    match letter.kind:
+        case "parked":
+            what = f"parked at event {letter.seq}{because}"
+        case "refused":
+            what = f"message of event {letter.seq} refused{because}"
+        case "requeued":
+            what = f"given back at event {letter.seq}{by}{because}"
+        case "discarded":
+            which = f"event {letter.seq}" if letter.what == "one" else f"event {letter.seq} and all that follow"
+            what = f"passed over {which}{by}{because}"
+        case "seen":
+            what = f"refused message of event {letter.seq} seen{by}{because}"
+        case _:  # of a newer release
+            what = f"{letter.kind} at event {letter.seq}{by}{because}"
+    return plain(f"{moment(letter.at)}  {letter.group:<9} {letter.call}  {what}")
 
 
-async def unpark(redis: Redis, group: str, call: CallId, *, wait_s: float) -> Sequence[str]:
+async def unpark(
+    redis: Redis, group: str, call: CallId, *, wait_s: float, who: str = NOBODY, why: str = ""
+) -> Sequence[str]:
     """Give a call back to a group and say what became of it, looking for at most ``wait_s`` seconds.
+
+    That it was given back, by whom and why, is kept with the dead letters.
 
     Raises:
         NoSuchGroup, NotParked: nothing was changed.
         ParkedAgain: what it was parked for has not been mended.
     """
     admin = Admin(redis)
-    before = await admin.state(await _known(admin, group), call)
+    before = await admin.state(await known_group(admin, group), call)
     tail = await admin.tail(call)
-    if before.parked is None or not await admin.unpark(group, call):
-        raise NotParked(f"group {group} has not parked {call}; `callweave parked` lists what is parked")
+    if before.parked is None or not await admin.unpark(group, call, who=who, why=why):
+        raise NotParked(f"group {group} has not parked {call}; `callweave dlq list` tells what is parked")
     now = await _settled(admin, group, call, tail, wait_s)
     if now.parked is not None:
         raise ParkedAgain(
@@ -100,7 +120,12 @@ def outcome(now: GroupState, before: GroupState, tail: int, group: str) -> str:
     return f"no service of group {group} has taken it up yet; it goes on {where} as soon as one runs"
 
 
-async def _known(admin: Admin, group: str) -> str:
+async def known_group(admin: Admin, group: str) -> str:
+    """The group, if it reads this log.
+
+    Raises:
+        NoSuchGroup: with the names of those that do.
+    """
     groups = await admin.groups()
     if group not in groups:
         there = f"there are: {', '.join(groups)}" if groups else "no service has read this log yet"

@@ -1,15 +1,16 @@
 #!lua
 -- take the right to drain one call | KEYS 1 call stream  2 group state  3 doorbell | ARGV 1 worker 2 lease ms 3 max events 4 group 5 token 6 call
--- -> {epoch, cursor, events, attempts, 1 if another holder's lease ran out} | {0} nothing to do | {-1} busy | {-2} parked
---    | {-3} token no longer pending, or another call's
+-- -> {epoch, cursor, events, attempts, 1 if another holder's lease ran out} | {0} nothing to do, or a person has let the rest of
+--    the call go: then the cursor moves here | {-1} busy | {-2} parked | {-3} token no longer pending, or another call's
 local t = redis.call('TIME') local now = t[1]*1000 + math.floor(t[2]/1000)
 local rung = redis.call('XCLAIM', KEYS[3], ARGV[4], ARGV[1], 0, ARGV[5])[1]
 if not rung or rung[2][2] ~= ARGV[6] then return {-3} end   -- another's: a server that forgot this token may have given its id anew
-local g = redis.call('HMGET', KEYS[2], 'cur', 'ow', 'dl', 'tok', 'parked', 'due', 'att')
+local g = redis.call('HMGET', KEYS[2], 'cur', 'ow', 'dl', 'tok', 'parked', 'due', 'att', 'over')
 if g[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {-2} end
 if g[2] and tonumber(g[3]) > now and not (g[2] == ARGV[1] and g[4] == ARGV[5]) then   -- its own holder may begin anew: the answer was lost
   if g[4] ~= ARGV[5] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) end   -- never ack the holder's own token
   return {-1} end
+if g[8] then redis.call('HSET', KEYS[2], 'cur', redis.call('XLEN', KEYS[1])) redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {0} end   -- discard.lua
 local cur = tonumber(g[1] or '0')
 local ev = redis.call('XRANGE', KEYS[1], '0-'..string.format('%d', cur+1), '+', 'COUNT', ARGV[3])
 if #ev == 0 and not g[6] then redis.call('XACK', KEYS[3], ARGV[4], ARGV[5]) return {0} end   -- nothing new and its time has not come: the wake stays

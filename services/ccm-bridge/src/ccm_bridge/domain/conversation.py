@@ -37,6 +37,7 @@ from call_events.catalogue import (
     UtteranceStarted,
 )
 from call_events.ports import AnyEvent
+from call_events.registry import unversioned
 from ccm_bridge.domain.history import History
 from ccm_bridge.domain.identity import Sources, channel
 from ccm_bridge.domain.message import Channel, Fact, Leg, LegReason, Message, Party, Sender, Signal
@@ -192,7 +193,7 @@ class Conversation:
             case TransferCancelled():
                 text = f"The transfer to a human agent was called off ({data.cause.replace('_', ' ')})"
                 facts += [("cause", data.cause)]
-        name = data.TYPE.removesuffix(".v1")
+        name = unversioned(data.TYPE)
         return self._message(history, event, name, sender, text, *facts)
 
     def _connected(self, history: History, event: AnyEvent, data: TransferConnected) -> tuple[Message, ...]:

@@ -15,6 +15,7 @@ from call_events.envelope import Event
 from call_events.errors import CallClosed, CallUnknown, TailMoved
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Clock, EventLog
+from call_events.registry import unversioned
 from transfer_orchestrator.domain.call import CallState, evolve, fold
 from transfer_orchestrator.domain.decisions import TransferFact, event_id
 from transfer_orchestrator.errors import LogLost
@@ -88,7 +89,7 @@ class Recorder:
             return Recorded(evolve(state, event.model_copy(update={"seq": appended.seq})), data)
 
     def _tell(self, data: TransferFact) -> None:
-        log.info(data.TYPE.removesuffix(".v1"), transfer=data.transfer_id, **_notes(data))
+        log.info(unversioned(data.TYPE), transfer=data.transfer_id, **_notes(data))
         match data:
             case TransferAttemptFailed():
                 self._gauges.attempt_ended(data.outcome)

@@ -12,11 +12,15 @@ import structlog
 from livekit import api
 from livekit.agents import AgentServer, JobContext, JobProcess
 from prometheus_client import Gauge
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from call_events.connection import check_server, connect
 from call_events.errors import BadSetting
 from call_events.health import HealthServer
+from call_events.redis_log import RedisEventLog
+from call_events.spool import Spool
+from call_events.spool_keeper import SpoolKeeper
 from call_events.startup import CannotReach
 
 log = structlog.get_logger()
@@ -38,6 +42,8 @@ class ServerOptions:
     http_host: str
     http_port: int
     log_level: str
+    #: Where calls leave events while Redis is away; absent: nowhere.
+    spool: Spool | None = None
 
 
 ACTIVE_CALLS = Gauge("voice_worker_active_calls", "Calls that this worker runs now")
@@ -129,7 +135,7 @@ async def serve(
         await check_livekit(options)
         server = build_server(options, prepare=prepare, answer=answer)
         MAX_CALLS.set(options.max_calls)
-        health = {"redis": True, "livekit": False, "taking_calls": True}
+        health: dict[str, bool] = {"redis": True, "livekit": False, "taking_calls": True}
         # The SDK registers only when its idle job processes are warm, so registered means ready.
         registered = asyncio.Event()
         server.on("worker_registered", lambda *_: registered.set())
@@ -140,12 +146,13 @@ async def serve(
                 running = group.create_task(server.run(), name="server")
                 watching = group.create_task(_watch(server, options, redis, registered, health), name="health")
                 telling = group.create_task(_tell_ready(registered, http.port), name="ready")
+                keeping = group.create_task(_keep_spool(options.spool, redis), name="spool")
                 stopping = group.create_task(stop.wait(), name="stop")
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not running.done():
                     health["taking_calls"] = False
                     await _finish(server, options.drain_seconds)
-                for task in (watching, telling, stopping):
+                for task in (watching, telling, stopping, keeping):
                     task.cancel()
     finally:
         await redis.aclose()
@@ -163,6 +170,12 @@ async def _finish(server: AgentServer, drain_seconds: int) -> None:
             await server.aclose()
     except TimeoutError:
         log.warning("worker.close_timed_out", seconds=CLOSE_SECONDS)
+
+
+async def _keep_spool(spool: Spool | None, redis: Redis) -> None:
+    """Bring into the log what job processes leave in the spool, until cancelled."""
+    if spool is not None:
+        await SpoolKeeper(spool, RedisEventLog(redis)).run()
 
 
 async def _tell_ready(registered: asyncio.Event, port: int) -> None:

@@ -37,7 +37,7 @@ from voice_worker.handlers.opening import Standing, call_started, note_customer,
 from voice_worker.handlers.parties import Parties
 from voice_worker.handlers.speech import Speech
 from voice_worker.handlers.transfers import Transfers
-from voice_worker.ports import CustomerLeg, Ear, Legs, Studio, WallClock
+from voice_worker.ports import CallSpool, CustomerLeg, Ear, Legs, Studio, WallClock
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ class Conductor:
         clock: WallClock,
         producer: str,
         limits: Limits,
+        spool: CallSpool | None = None,
     ) -> None:
         self._call = call
         self._profile = profile
@@ -68,7 +69,7 @@ class Conductor:
         self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
         self._state = SessionState(call=call, customer_identity="")
         self._emitter = Emitter(
-            events, call, producer, lease_ms=limits.lease_ms, on_lost=lambda: self.signal(OwnershipLost())
+            events, call, producer, lease_ms=limits.lease_ms, on_lost=lambda: self.signal(OwnershipLost()), spool=spool
         )
         self._opened_floor: Floor | None = None
         self._speech: Speech
@@ -155,8 +156,7 @@ class Conductor:
             running = [
                 group.create_task(work, name=name)
                 for name, work in (
-                    ("append", self._emitter.run()),
-                    ("renew", self._emitter.keep_owning()),
+                    *self._emitter.jobs().items(),
                     ("outcomes", self._transfers.follow(len(before))),
                     ("patience", self._patience()),
                     ("answer", self._await_answer(leg, known=found.answered)),

@@ -1,29 +1,35 @@
 """One call's way into the log: what happened is written in the order in which it happened, whatever the log's mood.
 
-Callbacks of the room and of the model only put events into a queue; one task appends them one after the other. While
-the log cannot be reached the same event is tried again and the call goes on: the queue is bounded, and running full
-is an alarm. The queue is memory: there is no spool on disk yet, so what the log has not taken when the job ends is
-lost, with an alarm.
+Callbacks of the room and of the model only queue events; one task appends them one after the other. While the log
+cannot be reached the same event is tried again and the call goes on, and what waits is kept on disk as well
+(:mod:`voice_worker.handlers.safety`): a job that ends, or dies, leaves it there for the worker's main process. What has
+room neither in memory nor on disk is lost, with an alarm.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from datetime import datetime
+from typing import Any
 
 import structlog
 
+from call_events import metrics
+from call_events.codec import decode, encode
 from call_events.envelope import EventData
-from call_events.errors import AppendRefused, CallUnknown, LogUnavailable, StaleOwner
+from call_events.errors import AppendRefused, BadEvent, CallUnknown, LogUnavailable, StaleOwner
 from call_events.ids import CallId, EventId, derived_event_id, new_event_id
 from call_events.ports import AnyEvent, EventLog
+from voice_worker.handlers.safety import Safety
+from voice_worker.ports import CallSpool
 
 log = structlog.get_logger()
 
 #: One append, or one renewal of the lease, may take this long before it is tried again.
 APPEND_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: About two hours of a lively call. Beyond that memory is the scarcer good.
+#: About two hours of a lively call. Beyond that memory is the scarcer good, and events wait on disk only.
 QUEUE_LIMIT = 20_000
 
 
@@ -39,15 +45,21 @@ class Emitter:
         lease_ms: int,
         on_lost: Callable[[], None],
         queue_limit: int = QUEUE_LIMIT,
+        spool: CallSpool | None = None,
     ) -> None:
         self._log = events
         self._call = call
         self._producer = producer
         self._lease_ms = lease_ms
         self._on_lost = on_lost
-        self._queue: asyncio.Queue[AnyEvent] = asyncio.Queue(queue_limit)
-        #: Taken from the queue and not yet in the log.
-        self._next: AnyEvent | None = None
+        self._limit = queue_limit
+        #: Not in the log as far as we know, oldest first. Those on disk only come behind them.
+        self._pending: deque[AnyEvent] = deque()
+        #: Events that were appended since there is a file; so many of its first lines are done with.
+        self._spooled_done = 0
+        self._safety = Safety(call, spool)
+        #: Set whenever something was queued, appended or written down.
+        self._changed = asyncio.Event()
         self._epoch: int | None = None
         self._lost = False
         self._behind = False
@@ -94,9 +106,24 @@ class Emitter:
             causation_id=causation,
         )
         try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            log.critical("events.dropped", call=self._call, type=data.TYPE, queued=self._queue.qsize())
+            raw = encode(event)
+        except BadEvent as error:  # too large for a log: it must not stop those behind it
+            metrics.DROPPED.inc()
+            log.critical("events.dropped", call=self._call, type=data.TYPE, why=str(error))
+            return
+        if self._on_disk_only or len(self._pending) >= self._limit:
+            if not self._safety.works or self._safety.unwritten >= self._limit:
+                metrics.DROPPED.inc()
+                log.critical("events.dropped", call=self._call, type=data.TYPE, waiting=self._waiting)
+                return
+            self._safety.add(raw)
+        else:
+            if self._safety.active:
+                self._safety.add(raw)
+            self._pending.append(event)
+            if len(self._pending) == 1:
+                self._safety.waits(asyncio.get_running_loop().time())
+        self._changed.set()
 
     async def own(self, within: float) -> bool:
         """Take the right to speak for the call, before the first word.
@@ -116,6 +143,10 @@ class Emitter:
         self._epoch = ownership.epoch
         return True
 
+    def jobs(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Name and endless work of all that runs beside the call, from its beginning until :meth:`close`."""
+        return {"append": self.run(), "renew": self.keep_owning(), "spool": self.keep_safe()}
+
     async def keep_owning(self) -> None:
         """Renew the lease until cancelled. Runs beside :meth:`run`."""
         while not self._lost:
@@ -133,11 +164,15 @@ class Emitter:
     async def run(self) -> None:
         """Append what is queued until cancelled. Run again it goes on with the event it was cancelled at."""
         while True:
-            if self._next is None:
-                self._next = await self._queue.get()
+            if not self._pending:
+                if self._on_disk_only:
+                    await self._take_from_disk()
+                else:
+                    await self._change()
+                continue
             try:
                 if not self._lost:
-                    await self._append(self._next)
+                    await self._append(self._pending[0])
             except asyncio.CancelledError:
                 raise
             except BaseException:
@@ -145,18 +180,81 @@ class Emitter:
                 raise
             self._done()
 
+    async def keep_safe(self) -> None:
+        """Write down what the log does not take in time, until cancelled. Runs beside :meth:`run`."""
+        while True:
+            if self._safety.unwritten:
+                await self._safety.write()
+                self._changed.set()
+            elif self._safety.active and not self._waiting:
+                self._safety.finish()
+                self._spooled_done = 0
+            elif (due := self._safety.due_in()) == 0:
+                self._spooled_done = 0
+                self._safety.begin(map(encode, self._pending))
+                log.warning("events.spooled", call=self._call, events=len(self._pending))
+            else:
+                await self._safety.stirred(due)
+
     async def drained(self, within: float) -> bool:
-        """Wait until everything queued is in the log, at most ``within`` seconds."""
+        """Wait until everything queued is in the log, or the log is away and everything is on disk, at most ``within``
+        seconds. False if something is in neither."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._queue.join()
-        if left := self._queue.qsize() + (self._next is not None):
+                while self._waiting and not (self._behind and self._safety.holds_all):
+                    await self._change()
+        left = self._waiting
+        if left and self._safety.holds_all:
+            log.warning(
+                "events.left_in_spool",
+                call=self._call,
+                events=left,
+                mend="nothing; the worker on this machine appends them once Redis answers",
+            )
+            return True
+        if left:
+            metrics.DROPPED.inc(left)
             log.critical("events.lost_at_end", call=self._call, events=left, mend="see that Redis is reachable")
         return not left
 
+    def close(self) -> None:
+        """After :meth:`run` and :meth:`keep_safe` have ended: let go of the file, or remove it if it is not needed."""
+        if self._waiting or self._lost:
+            self._safety.leave()
+        else:
+            self._safety.finish()
+
+    @property
+    def _on_disk_only(self) -> int:
+        """Events that memory had no room for."""
+        if not self._safety.active:
+            return 0
+        return self._safety.count - self._spooled_done - len(self._pending)
+
+    @property
+    def _waiting(self) -> int:
+        """Events that the log lacks, as far as we know."""
+        return len(self._pending) + self._on_disk_only
+
+    async def _take_from_disk(self) -> None:
+        """Take back what memory had no room for, as much as there is room for now."""
+        if self._safety.unwritten:
+            await self._change()
+            return
+        lines = await self._safety.read(after=self._spooled_done, limit=self._limit)
+        self._pending.extend(decode(line) for line in lines)
+        self._safety.waits(asyncio.get_running_loop().time())
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
     def _done(self) -> None:
-        self._next = None
-        self._queue.task_done()
+        self._pending.popleft()
+        if self._safety.active:
+            self._spooled_done += 1
+        self._safety.waits(asyncio.get_running_loop().time() if self._pending else None)
+        self._changed.set()
 
     async def _append(self, event: AnyEvent) -> None:
         pause = FIRST_PAUSE
@@ -171,7 +269,8 @@ class Emitter:
             except (LogUnavailable, TimeoutError):
                 if not self._behind:
                     self._behind = True
-                    log.warning("events.log_unavailable", call=self._call, what="append", queued=self._queue.qsize())
+                    log.warning("events.log_unavailable", call=self._call, what="append", waiting=self._waiting)
+                    self._changed.set()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
@@ -187,11 +286,13 @@ class Emitter:
                 return
             if self._behind:
                 self._behind = False
-                log.info("events.log_back", call=self._call, queued=self._queue.qsize())
+                log.info("events.log_back", call=self._call, waiting=self._waiting)
             return
 
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            log.warning("call.ownership_lost", call=self._call)
+            log.warning("call.ownership_lost", call=self._call, not_written=self._waiting, spooled=self._safety.active)
+            # What was put down while the log was away was said before anybody else had the call: it is kept.
+            self._safety.leave()
             self._on_lost()

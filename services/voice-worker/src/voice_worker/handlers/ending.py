@@ -86,7 +86,7 @@ class Ending:
 
     async def _write_down(self, beside: asyncio.TaskGroup, *, faulted: bool) -> None:
         async with asyncio.TaskGroup() as group:
-            writing = [group.create_task(self._emitter.run()), group.create_task(self._emitter.keep_owning())]
+            writing = [group.create_task(work) for work in self._emitter.jobs().values()]
             try:
                 if faulted and not self._emitter.lost:
                     await self._give_up(beside)
@@ -99,6 +99,7 @@ class Ending:
             await self._emitter.drained(self._limits.drain_s)
             for task in writing:
                 task.cancel()
+        self._emitter.close()
 
     async def _give_up(self, beside: asyncio.TaskGroup) -> None:
         """After a fault: end the log, and the call unless two people are talking. Their conversation must go on.

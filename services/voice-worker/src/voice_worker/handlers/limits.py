@@ -26,8 +26,8 @@ class Limits:
     stranded_s: float = 120.0
     #: For two people whose worker has failed: nothing is written any more, they talk until one leaves, or this long.
     people_s: float = 4 * 3600.0
-    #: For the log to take what is still queued at the end. The caller is off the line by then; the agents SDK stops a
-    #: job 15 seconds after its room has gone, so that is what remains of it there.
+    #: For the log to take what is still queued at the end, if the spool cannot; with the spool nobody waits. The caller
+    #: is off the line by then; the agents SDK stops a job 15 seconds after its room has gone.
     drain_s: float = 60.0
     #: The right to speak for the call lapses this long after the last renewal.
     lease_ms: int = 6_000

@@ -20,6 +20,7 @@ from rich.console import Console
 from call_events.errors import CallEventsError
 from call_events.ids import CallId, call_id
 from call_events.ports import AnyEvent
+from standins.demo.proving import proof
 from standins.demo.report import judge, last_ai_sound, print_report, times
 from standins.demo.scenario import CUSTOMER_NUMBER, HUMAN_NUMBER, Play
 from standins.demo.screen import Screen
@@ -29,7 +30,7 @@ from standins.demo.watching import deliveries, save_messages, watch
 from standins.media import MediaError, find_livekit_server
 from standins.phones import PhoneError
 from standins.phrases import load_book
-from standins.stack.services import CCM_BRIDGE, VOICE_WORKER
+from standins.stack.services import ARCHIVER, CCM_BRIDGE, VOICE_WORKER
 from standins.stack.stack import Options, Stack
 
 RUN = Path(".run")
@@ -60,7 +61,7 @@ async def demo(console: Console, *, in_text: bool) -> int:
 
 async def by_telephone(console: Console, screen: Screen, directory: Path, call: CallId) -> list[Finding]:
     """The call as it is meant: phones, sound, media server."""
-    screen.note("starting the log, the media server, the stand-ins and the three services (about 15 s) …")
+    screen.note("starting the log, the media server, the stand-ins and the four services (about 15 s) …")
     async with Stack(directory, Options(log_directory=RUN / "log"), say=screen.note) as stack:
         _introduce(screen, stack, call)
         customer = await stack.phones.phone(CUSTOMER_NUMBER, "customer")
@@ -77,6 +78,7 @@ async def by_telephone(console: Console, screen: Screen, directory: Path, call: 
             silent_at=last_ai_sound(customer, played),
         )
         findings.append(ai_fell_silent(measured.connected_to_silent, within_s=SILENT_WITHIN_S))
+        findings += await proof(stack, call, events)
         messages = save_messages(directory, stack, call)
     print_report(
         console,
@@ -92,8 +94,8 @@ async def by_telephone(console: Console, screen: Screen, directory: Path, call: 
 
 async def in_words(console: Console, screen: Screen, directory: Path, call: CallId) -> list[Finding]:
     """The same call in text, and plainly so."""
-    screen.note("starting the log, the stand-ins and two services …")
-    options = Options(log_directory=RUN / "log", media=False, services=(CCM_BRIDGE,))
+    screen.note("starting the log, the stand-ins and three services …")
+    options = Options(log_directory=RUN / "log", media=False, services=(CCM_BRIDGE, ARCHIVER))
     async with Stack(directory, options, say=screen.note) as stack:
         _introduce(screen, stack, call)
         screen.note(
@@ -105,7 +107,7 @@ async def in_words(console: Console, screen: Screen, directory: Path, call: Call
             play = TextPlay(stack.log, call, alive.lines)
             played, events = await watch(stack, alive.while_alive(play.run()), screen, call)
         got = deliveries(stack, call)
-        findings = judge(events, got, played, scripted=True)
+        findings = judge(events, got, played, scripted=True) + await proof(stack, call, events)
         messages = save_messages(directory, stack, call)
     print_report(
         console, events=events, deliveries=got, findings=findings, measured=None, recordings=[], messages=messages

@@ -7,16 +7,14 @@ that no package registry carries, so it is used only where somebody put it (LIVE
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from standins.media.building import Say, go_install
 from standins.media.errors import MediaError
 
 SERVER_VERSION = "1.13.5"
@@ -28,13 +26,9 @@ SIP_IMAGE = f"livekit/sip:v{SIP_VERSION}"
 #: As LIVEKIT_SIP_BIN: the exchange's telephones, whatever is at hand.
 NO_SIP = "none"
 
-#: A cold build takes under two minutes on two cores; a loaded machine may need several times that.
-BUILD_DEADLINE_S = 900.0
 PROBE_DEADLINE_S = 10.0
 #: For an image of some 100 MB on a slow line.
 PULL_DEADLINE_S = 600.0
-
-Say = Callable[[str], None]
 
 
 class Origin(StrEnum):
@@ -101,7 +95,17 @@ async def find_livekit_server(
         return Binary(kept, Origin.CACHE)
     go = shutil.which("go", path=environment.get("PATH", ""))
     if go and build:
-        return await _build(Path(go), kept, environment, say)
+        built = await go_install(
+            Path(go),
+            SERVER_PACKAGE,
+            kept,
+            program="server",
+            what=f"livekit-server v{SERVER_VERSION}",
+            mend="name a binary with LIVEKIT_SERVER_BIN",
+            environment=environment,
+            say=say,
+        )
+        return Binary(kept, Origin.BUILT if built else Origin.CACHE)
     if image := await _image(SERVER_IMAGE, environment, say):
         return image
     raise MediaError(
@@ -156,51 +160,3 @@ async def _succeeds(environment: Mapping[str, str], *command: str, within_s: flo
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-@asynccontextmanager
-async def _build_lock(path: Path) -> AsyncIterator[None]:
-    """Two test runs that start together build once: the second waits and then finds the result."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        async with asyncio.timeout(BUILD_DEADLINE_S):
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(0.5)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-async def _build(go: Path, kept: Path, environment: Mapping[str, str], say: Say) -> Binary:
-    async with _build_lock(kept.parent.with_suffix(".lock")):
-        if os.access(kept, os.X_OK):
-            return Binary(kept, Origin.CACHE)
-        say(f"building livekit-server v{SERVER_VERSION} with Go, once; this takes about two minutes (kept at {kept})")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as workshop:
-            log = kept.parent / "build.log"
-            with log.open("wb") as output:
-                process = await asyncio.create_subprocess_exec(
-                    go, "install", SERVER_PACKAGE,
-                    env={**environment, "GOBIN": workshop, "CGO_ENABLED": "0"}, stdout=output, stderr=output,
-                )  # fmt: skip
-                try:
-                    async with asyncio.timeout(BUILD_DEADLINE_S):
-                        status = await process.wait()
-                finally:
-                    if process.returncode is None:
-                        process.kill()
-                        await process.wait()
-            if status != 0:
-                lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-                raise MediaError(
-                    f"building livekit-server v{SERVER_VERSION} failed ({lines[-1]}); see {log}, or name a binary with "
-                    "LIVEKIT_SERVER_BIN"
-                )
-            (Path(workshop) / "server").replace(kept)
-        return Binary(kept, Origin.BUILT)

@@ -14,7 +14,8 @@ import structlog
 import yaml
 
 from standins.media.assembly import Assembly
-from standins.media.binaries import Binary, Say, find_livekit_server, find_livekit_sip
+from standins.media.binaries import Binary, find_livekit_server, find_livekit_sip
+from standins.media.building import Say
 from standins.media.config import ServerPorts, SipPorts, server_document, sip_document
 from standins.media.errors import MediaError
 from standins.media.ports import free_port, free_tcp_and_udp_port

@@ -26,7 +26,11 @@ class Program:
 VOICE_WORKER = Program("voice_worker", "VOICE_WORKER_")
 CCM_BRIDGE = Program("ccm_bridge", "CCM_BRIDGE_")
 TRANSFER_ORCHESTRATOR = Program("transfer_orchestrator", "TRANSFER_ORCHESTRATOR_")
-ALL = (VOICE_WORKER, CCM_BRIDGE, TRANSFER_ORCHESTRATOR)
+ARCHIVER = Program("archiver", "ARCHIVER_")
+ALL = (VOICE_WORKER, CCM_BRIDGE, TRANSFER_ORCHESTRATOR, ARCHIVER)
+
+#: Which of them the archiver waits for: they read the log as a group.
+GROUPS = {CCM_BRIDGE.module: "ccm", TRANSFER_ORCHESTRATOR.module: "transfer"}
 
 #: The bridge's required settings: in whose names it posts. The CCM stand-in takes any; a real one wants its own.
 CCM_SENDERS = {

@@ -7,6 +7,7 @@
 | LIVEKIT_SIP_BIN (or livekit-sip on PATH) | the telephone exchange: phones are then real SIP phones |
 | OPENAI_BASE_URL, OPENAI_API_KEY | the model stand-in |
 | CCM_URL | the CCM stand-in |
+| ARCHIVE_URL | a directory beside the log (without it, REDIS_URL's log is not archived) |
 """
 
 import os
@@ -28,7 +29,7 @@ from standins.media.ports import free_port
 from standins.media.processes import ChildProcess
 from standins.phones import ExchangePhones, Phones, SipPhones
 from standins.stack.named import check_livekit, check_model, model_url
-from standins.stack.services import ALL, CCM_SENDERS, Program, Service
+from standins.stack.services import ALL, ARCHIVER, CCM_SENDERS, GROUPS, Program, Service
 
 #: Of this checkout: the stand-ins are never installed without it.
 PROFILES = Path(__file__).resolve().parents[5] / "profiles"
@@ -71,6 +72,8 @@ class Stack(Assembly):
     media: Media
     exchange: Exchange | None
     ccm: CcmStandIn | None
+    #: None: this run seals nothing.
+    archive_url: str | None
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class Stack(Assembly):
         if self._options.media:
             await check_livekit(self._environment)
         self.directory.mkdir(parents=True, exist_ok=True)
-        await self._start_log()
+        self._use_archive(await self._start_log())
         if self._options.media:
             await self._start_media()
         else:
@@ -102,7 +105,8 @@ class Stack(Assembly):
         await self._start_model()
         await self._start_ccm()
         for program in self._options.services:
-            await self.start_service(program)
+            if program is not ARCHIVER or self.archive_url is not None:
+                await self.start_service(program)
         for service in self.services.values():
             await service.ready()
             self._say(f"{service.program.module} is ready")
@@ -110,10 +114,11 @@ class Stack(Assembly):
             # First of all when it ends: a worker that is told to stop waits for its running calls.
             self._stack.push_async_callback(self.phones.hang_up)
 
-    async def _start_log(self) -> None:
+    async def _start_log(self) -> Path:
+        """Start it; gives where it lies, or would if it were kept."""
         given = self._environment.get("REDIS_URL")
         if given:
-            self.redis_url = given
+            self.redis_url, directory = given, None
             self.parts.append(("event log", "the server at REDIS_URL"))
         else:
             directory = self._options.log_directory
@@ -130,6 +135,19 @@ class Stack(Assembly):
         redis = connect(self.redis_url)
         self._stack.push_async_callback(redis.aclose)
         self.log = RedisEventLog(redis)
+        return directory or self.directory
+
+    def _use_archive(self, beside: Path) -> None:
+        """One log has one archive: beside a log of ours lies its own; to that of somebody else we add none."""
+        given = self._environment.get("ARCHIVE_URL")
+        if given or self._environment.get("REDIS_URL"):
+            self.archive_url = given or None
+            self.parts.append(("archive", "the one at ARCHIVE_URL" if given else "none: ARCHIVE_URL names none"))
+            return
+        directory = beside / "archive"
+        directory.mkdir(exist_ok=True)
+        self.archive_url = str(directory.resolve())
+        self.parts.append(("archive", f"a directory, {directory}"))
 
     def _leave_address(self, path: Path, url: str) -> None:
         """So that the command line finds the running server instead of opening its directory a second time."""
@@ -231,10 +249,25 @@ class Stack(Assembly):
                     "OPENAI_BASE_URL": self.model_url,
                     "OPENAI_API_KEY": self._environment.get("OPENAI_API_KEY") or "stand-in",
                 }
-                return settings | livekit | model | {"VOICE_WORKER_PROFILES_DIR": str(PROFILES)}
+                spool = str(self.directory / "spool")
+                places = {"VOICE_WORKER_PROFILES_DIR": str(PROFILES), "VOICE_WORKER_SPOOL_DIR": spool}
+                return settings | livekit | model | places
             case "transfer_orchestrator":
                 destinations = str(PROFILES / "contact-centre" / "destinations.yaml")
                 return settings | livekit | {"TRANSFER_ORCHESTRATOR_DESTINATIONS": destinations}
+            case "archiver":
+                return settings | self._settings_of_archiver()
             case _:
                 senders = {name: self._environment.get(name) or ours for name, ours in CCM_SENDERS.items()}
                 return settings | {"CCM_URL": self.ccm_url} | senders
+
+    def _settings_of_archiver(self) -> dict[str, str]:
+        """Nobody here fails over, so a call settles at once; and it waits only for those that run."""
+        groups = [GROUPS[one.module] for one in self._options.services if one.module in GROUPS]
+        s3 = {name: value for name, value in self._environment.items() if name.startswith(("ARCHIVE_S3_", "AWS_"))}
+        return s3 | {
+            "ARCHIVE_URL": self.archive_url or "",
+            "ARCHIVER_GROUPS": ",".join(groups),
+            "ARCHIVER_SETTLE_S": "0.2",
+            "ARCHIVER_LINK_PAUSE_S": "0.1",
+        }

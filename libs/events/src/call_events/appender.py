@@ -1,0 +1,260 @@
+"""How one process appends: in order within a call, not too much at once, and again where a new server may lack it.
+
+* **Turns.** Appends of one call never overtake each other: each waits for the answer to the one before it, also while
+  that one is being repeated. Different calls never wait for each other.
+* **Back-pressure.** Only so many appends are on their way at once; whoever comes then waits.
+* **The journal** (``call_events.journal``). What was appended in the last ten seconds is appended again, by id and in
+  its order, before the call's next event goes to a server other than the one which acknowledged it. So a fail-over to a
+  replica that lagged behind, or a server that comes back without its last second, loses nothing, and no event of this
+  process overtakes one that was forgotten. Of calls that say nothing more :meth:`Appender.keep_journal` takes care.
+
+What is appended again carries no epoch: it was accepted once, from its owner. The ownership itself may have been
+forgotten as well; then it is renewed first, unless the new server has given it to somebody else.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+from redis.exceptions import RedisError
+
+from call_events import keys, metrics
+from call_events.errors import LogUnavailable, ServerChanged, StaleOwner
+from call_events.ids import CallId
+from call_events.journal import Entry, Journal
+from call_events.patience import until_deadline
+from call_events.ports import Ownership
+from call_events.records import Record
+from call_events.runner import ScriptRunner
+
+log = structlog.get_logger()
+
+#: Appends on their way at once, of all calls: more than one server works off in a tenth of a second helps nobody.
+MAX_IN_FLIGHT = 2048
+#: How often a server is listened to while it may still forget something.
+_LISTEN_S = 1.0
+#: After a change of server no call is ended for so long: other producers bring what was forgotten first, which an ended
+#: call would refuse them. They listen every second.
+_SETTLE_S = 2.5
+#: At once, when the server changes between the question who it is and the append.
+_CHANGES = 3
+
+
+class _Turn:
+    """Whose append to a call is on its way, and how many want to follow."""
+
+    __slots__ = ("lock", "wanted")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.wanted = 0
+
+
+class _Owned(NamedTuple):
+    """A right to speak that ``server`` has granted."""
+
+    worker: str
+    lease_ms: int
+    epoch: int
+    server: str | None
+
+
+class _Change:
+    """The last change of server; by itself, so that the runner, which is told, does not keep the appender alive."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+        self._at = -math.inf
+
+    def tell(self) -> None:
+        """The server has changed just now."""
+        self._at = time.monotonic()
+        self.heard.set()
+
+    async def settled(self) -> None:
+        """Until the change is a while ago."""
+        await asyncio.sleep(max(0.0, self._at + _SETTLE_S - time.monotonic()))
+
+
+class Appender:
+    """Appends of one process."""
+
+    def __init__(
+        self,
+        runner: ScriptRunner,
+        *,
+        deadline_s: float,
+        journal: Journal | None = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        self._runner = runner
+        self._deadline_s = deadline_s
+        self._journal = Journal() if journal is None else journal
+        self._turns: dict[CallId, _Turn] = {}
+        self._owned: dict[CallId, _Owned] = {}
+        self._room = asyncio.Semaphore(max_in_flight)
+        self._change = _Change()
+        runner.on_change(self._change.tell)
+
+    async def append(self, record: Record, expected_tail: int | None, epoch: int | None) -> tuple[bytes, int]:
+        """What append.lua answers.
+
+        Raises:
+            LogUnavailable: not known to be stored.
+            StaleOwner: the right to speak has gone to somebody else.
+        """
+        turn = self._turns.get(record.call)
+        if turn is None:
+            turn = self._turns[record.call] = _Turn()
+        turn.wanted += 1
+        metrics.APPEND_WAITING.inc()
+        try:
+            async with turn.lock, self._room:
+                ask = partial(self._append, record, expected_tail, epoch)
+                return await until_deadline(ask, self._deadline_s)
+        finally:
+            metrics.APPEND_WAITING.dec()
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._turns[record.call]
+
+    async def own(self, call: CallId, worker: str, lease_ms: int, epoch: int | None) -> Ownership:
+        """Take or renew the right to speak.
+
+        Raises:
+            LogUnavailable, StaleOwner: it was not granted.
+        """
+        return await until_deadline(partial(self._own, call, worker, lease_ms, epoch), self._deadline_s)
+
+    async def keep_journal(self) -> None:
+        """Append again what a new server lacks of calls that say nothing more; until cancelled.
+
+        While the journal holds anything its servers are listened to, so that a change is noticed though nothing is
+        appended, and so that what they have kept for ten seconds is let go.
+        """
+        while True:
+            self._change.heard.clear()
+            try:
+                async with asyncio.timeout(_LISTEN_S):
+                    await self._change.heard.wait()
+            except TimeoutError:
+                pass
+            if not self._journal:
+                continue
+            try:
+                await self._listen()
+            except (LogUnavailable, RedisError, OSError) as error:  # nobody answers: the next round asks again
+                log.debug("journal.cannot_listen", error=type(error).__name__)
+
+    async def _listen(self) -> None:
+        bells = {keys.call_keys(call).bell for call in self._journal.calls()}
+        await self._runner.meet(*bells)
+        for server in {self._runner.server_of(bell) for bell in bells}:
+            if server is not None:
+                self._journal.heard(server)
+        for call in self._journal.calls():
+            turn = self._turns.setdefault(call, _Turn())
+            turn.wanted += 1
+            try:
+                async with turn.lock:
+                    server = await self._server(call)
+                    if server is not None and self._journal.owes(call, server):
+                        await self._restore(call, server)
+            finally:
+                turn.wanted -= 1
+                if not turn.wanted:
+                    del self._turns[call]
+
+    async def _append(self, record: Record, expected_tail: int | None, epoch: int | None) -> tuple[bytes, int]:
+        for _ in range(_CHANGES):
+            server = await self._server(record.call)
+            try:
+                if server is not None and self._journal.owes(record.call, server):
+                    await self._restore(record.call, server)
+                if epoch is not None:
+                    await self._own_again(record.call, epoch, server)
+                answer = await self._send(record, server, expected_tail, epoch)
+            except ServerChanged:
+                continue
+            if answer[0] in {b"OK", b"DUP"} and server is not None:
+                self._journal.add(record, server)
+            if record.mode == "close":
+                self._owned.pop(record.call, None)
+            return answer
+        raise LogUnavailable("the server changes again and again; nothing was appended")
+
+    async def _restore(self, call: CallId, server: str) -> None:
+        """Append again, in their order, what ``server`` may not know of the call."""
+        counts: dict[str, int] = {}
+        for entry in self._journal.owed(call, server):
+            result = await self._restored(entry, server)
+            counts[result] = counts.get(result, 0) + 1
+            metrics.JOURNAL_REPLAYED.labels(result).inc()
+        if counts.get("restored"):
+            log.warning("journal.restored", call=call, events=counts["restored"], there=counts.get("there", 0))
+        if counts.get("refused"):
+            log.critical(
+                "journal.refused",
+                call=call,
+                events=counts["refused"],
+                mend="the new server has ended or never known this call; compare callweave verify with the archive",
+            )
+
+    async def _restored(self, entry: Entry, server: str) -> str:
+        result, _ = await self._send(entry.record, server, None, None)
+        if result in {b"OK", b"DUP"}:
+            self._journal.move(entry, server)
+            return "restored" if result == b"OK" else "there"
+        if result == b"UNKNOWN" and self._journal.awaits_beginning(entry):
+            raise LogUnavailable("the new server lacks the call's beginning; whoever appended that brings it again")
+        self._journal.drop(entry)
+        return "there" if result == b"OTHER" and entry.record.first_wins else "refused"
+
+    async def _own_again(self, call: CallId, epoch: int, server: str | None) -> None:
+        """The right to speak was granted by a server that is gone: ask this one before it refuses us for no reason."""
+        owned = self._owned.get(call)
+        if owned is not None and owned.epoch == epoch and owned.server != server:
+            await self._own(call, owned.worker, owned.lease_ms, epoch)
+
+    async def _own(self, call: CallId, worker: str, lease_ms: int, epoch: int | None) -> Ownership:
+        server = await self._server(call)
+        args = (worker, lease_ms, "" if epoch is None else epoch)
+        answer = await self._runner.run("own", (keys.call_keys(call).worker,), args, server=server)
+        if answer[0] < 0:
+            self._owned.pop(call, None)
+            refusal = StaleOwner(f"call {call} belongs to worker {answer[1].decode()}; stop speaking for it and leave")
+            refusal.holder = answer[1].decode()
+            raise refusal
+        self._owned[call] = _Owned(worker, lease_ms, answer[0], server)
+        return Ownership(epoch=answer[0])
+
+    async def _send(
+        self, record: Record, server: str | None, expected_tail: int | None, epoch: int | None
+    ) -> tuple[bytes, int]:
+        if record.mode == "close":
+            await self._change.settled()
+        args: Sequence[str | bytes | int] = (
+            record.id,
+            record.raw,
+            record.call,
+            record.mode,
+            "" if expected_tail is None else expected_tail,
+            "" if epoch is None else epoch,
+            record.producer,
+        )
+        answer: Any = await self._runner.run("append", keys.call_keys(record.call).for_append, args, server=server)
+        return answer[0], answer[1]
+
+    async def _server(self, call: CallId) -> str | None:
+        """Run-id of the server that has the call now; absent where that is just being decided: a slot that moves key by
+        key, and nobody asked before. What goes there then is bound to no server, and not journalled."""
+        bell = keys.call_keys(call).bell
+        server = self._runner.server_of(bell)
+        if server is None:
+            await self._runner.meet(bell)
+            server = self._runner.server_of(bell)
+        return server

@@ -1,0 +1,135 @@
+"""What one process has appended lately, and which server said that it has it.
+
+A server that takes over after a fail-over, or comes back after a power cut, may have forgotten its last second:
+replicas and append-only files lag behind the answers. So a producer keeps what it appended for ten seconds, and appends
+it again, by id and in order, where it was not acknowledged. What the new server has after all is a duplicate to it.
+
+An entry is let go only after its server has answered *anything* ten seconds later: while nobody answers, time does not
+count, for what was written last is what is missing when somebody else answers at last.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from call_events import metrics
+from call_events.ids import CallId
+from call_events.records import Record
+
+#: An append-only file is synced every second, a replica is some milliseconds behind, or the one second that
+#: ``min-replicas-max-lag`` allows. Ten times that.
+KEEP_S = 10.0
+#: Some 40,000 events; at full speed that is less than ten seconds, and what goes early is counted.
+MAX_BYTES = 32 * 1024 * 1024
+#: What Python needs for an entry beside the event's bytes.
+_OVERHEAD = 500
+
+
+class Entry:
+    """An event that ``server`` has acknowledged at ``at``."""
+
+    __slots__ = ("at", "gone", "record", "server", "unknown_since")
+
+    def __init__(self, record: Record, server: str, at: float) -> None:
+        self.record = record
+        self.server = server
+        self.at = at
+        self.gone = False
+        self.unknown_since: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes here."""
+        return len(self.record.raw) + _OVERHEAD
+
+
+class Journal:
+    """Acknowledged events in the order of their acknowledgement, by call and by server."""
+
+    def __init__(
+        self, *, keep_s: float = KEEP_S, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._keep_s = keep_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+        #: In the order in which the call's events were appended, which a replay keeps.
+        self._calls: dict[CallId, deque[Entry]] = {}
+        #: Oldest first. An entry that has moved to another server's is skipped here.
+        self._servers: dict[str, deque[Entry]] = {}
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, record: Record, server: str) -> None:
+        """``server`` has just said that it has this event."""
+        now = self._clock()
+        entry = Entry(record, server, now)
+        self._calls.setdefault(record.call, deque()).append(entry)
+        self._servers.setdefault(server, deque()).append(entry)
+        self._bytes += entry.size
+        metrics.JOURNAL_ENTRIES.inc()
+        self._expire(server, now - self._keep_s)
+        if self._bytes > self._max_bytes:
+            self._evict(server)
+
+    def heard(self, server: str) -> None:
+        """``server`` has just answered: what it acknowledged long ago is safe there."""
+        self._expire(server, self._clock() - self._keep_s)
+
+    def owes(self, call: CallId, server: str) -> bool:
+        """Whether ``server`` may not know all that was appended to the call lately."""
+        entries = self._calls.get(call)
+        return entries is not None and (entries[0].server != server or entries[-1].server != server)
+
+    def owed(self, call: CallId, server: str) -> Sequence[Entry]:
+        """What ``server`` may not know, in order."""
+        return [entry for entry in self._calls.get(call, ()) if entry.server != server]
+
+    def calls(self) -> Sequence[CallId]:
+        """The calls it holds something of."""
+        return list(self._calls)
+
+    def move(self, entry: Entry, server: str) -> None:
+        """``server`` has the entry now: it keeps its place in its call and its ten seconds begin anew."""
+        entry.server, entry.at = server, self._clock()
+        self._servers.setdefault(server, deque()).append(entry)
+
+    def awaits_beginning(self, entry: Entry) -> bool:
+        """A server does not know the entry's call: whether another producer may still bring its beginning there."""
+        now = self._clock()
+        if entry.unknown_since is None:
+            entry.unknown_since = now
+        return now - entry.unknown_since < self._keep_s
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry."""
+        if entry.gone:
+            return
+        entry.gone = True
+        self._bytes -= entry.size
+        metrics.JOURNAL_ENTRIES.dec()
+        entries = self._calls[entry.record.call]
+        if entries[0] is entry:
+            entries.popleft()
+        else:
+            entries.remove(entry)
+        if not entries:
+            del self._calls[entry.record.call]
+
+    def _expire(self, server: str, before: float) -> None:
+        entries = self._servers.get(server)
+        while entries and (entries[0].gone or entries[0].server != server or entries[0].at < before):
+            entry = entries.popleft()
+            if entry.server == server:
+                self.drop(entry)
+
+    def _evict(self, server: str) -> None:
+        """Make room: what ``server`` has longest goes first, what others have only if that is not enough."""
+        for name in (server, *(one for one in self._servers if one != server)):
+            entries = self._servers[name]
+            while entries and self._bytes > self._max_bytes:
+                entry = entries.popleft()
+                if entry.server == name and not entry.gone:
+                    self.drop(entry)
+                    metrics.JOURNAL_EVICTED.inc()

@@ -1,0 +1,217 @@
+"""Brings what processes have left in the spool into the log: after a crash, or when a job ended while Redis was away.
+
+A file whose lock is free has lost its owner. Its records are appended in their order, each under its own id: what was
+in the log already is a duplicate, and nothing is doubled however often a keeper is interrupted. Several keepers may
+look at one directory: the lock decides.
+
+**Who may still write.** A keeper first takes the right to speak for the call, as a worker that takes it over would,
+with a lease that is over at once: it stands in nobody's way. If nobody holds the call, everything is appended as its
+owner. If another worker speaks for it by now, that one decides how the call goes on and when it ends; of what lies here
+only what tells of the past is appended (what was said, done and used while the log was away, which nobody else can
+tell), and not what would act upon a call that is another's.
+
+What the log refuses for good (the call has ended or was let go meanwhile, or was never opened), and lines that are torn
+or were changed, are kept in ``refused/`` with the reason, counted, and told: a person decides. Nothing is deleted.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import structlog
+
+from call_events import metrics
+from call_events.codec import decode, wire_type
+from call_events.errors import AppendRefused, BadEvent, LogUnavailable, StaleOwner
+from call_events.ports import AnyEvent, EventLog
+from call_events.spool import Line, Spool, read_lines, sync_directory
+
+log = structlog.get_logger()
+
+REFUSED = "refused"
+#: Types, by the beginning of their names, that tell of the past and change nothing of how a call goes on.
+_OF_THE_PAST = ("utterance.", "tool.", "usage.")
+#: An epoch that nobody has: what carries it is taken only if it is there already.
+_NOBODYS = 0
+#: Between two looks at the directory.
+LOOK_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What one look at the spool has done."""
+
+    files: int = 0
+    events: int = 0
+    refused: int = 0
+    #: Files whose owners live, or that wait for the log.
+    left: int = 0
+
+
+class SpoolKeeper:
+    """Looks at one spool directory on behalf of a machine."""
+
+    def __init__(self, spool: Spool, events: EventLog) -> None:
+        self._spool = spool
+        self._log = events
+
+    async def run(self) -> None:
+        """Look again and again until cancelled. A disk that cannot be read is told and waited for."""
+        told = False
+        while True:
+            try:
+                await self.look()
+                told = False
+            except OSError as error:
+                if not told:
+                    log.critical(
+                        "spool.cannot_be_read",
+                        directory=str(self._spool.directory),
+                        error=error.strerror,
+                        mend="let the worker's user read and write there; events may wait in it",
+                    )
+                told = True
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> Replayed:
+        """Append what is left behind now.
+
+        Raises:
+            OSError: the directory cannot be read or written.
+        """
+        done = Replayed()
+        for path in await asyncio.to_thread(self._spool.files):
+            with _orphan(path) as is_orphan:
+                if not is_orphan:
+                    done = Replayed(done.files, done.events, done.refused, done.left + 1)
+                    continue
+                try:
+                    events, refused = await self._replay(path)
+                except LogUnavailable:
+                    done = Replayed(done.files, done.events, done.refused, done.left + 1)
+                    continue
+                await asyncio.to_thread(path.unlink)
+                done = Replayed(done.files + 1, done.events + events, done.refused + refused, done.left)
+                log.info("spool.replayed", file=path.name, events=events, refused=refused)
+        await asyncio.to_thread(self._measure)
+        return done
+
+    async def _replay(self, path: Path) -> tuple[int, int]:
+        """Append one file's records; how many were appended (or there already), and how many were refused."""
+        events = 0
+        refused: list[tuple[Line, str]] = []
+        right = _Right(self._log)
+        for line in await asyncio.to_thread(lambda: list(read_lines(path))):
+            why = await right.append(line)
+            if why is None:
+                events += 1
+            else:
+                refused.append((line, why))
+        metrics.SPOOL_REPLAYED.inc(events)
+        if refused:
+            await asyncio.to_thread(self._keep_aside, path, refused)
+            metrics.SPOOL_REFUSED.inc(len(refused))
+            log.critical(
+                "spool.refused",
+                file=path.name,
+                events=len(refused),
+                why=sorted({why for _, why in refused}),
+                mend=f"they are kept in {self._spool.directory / REFUSED}; read there why, and decide",
+            )
+        return events, len(refused)
+
+    def _keep_aside(self, path: Path, refused: list[tuple[Line, str]]) -> None:
+        """Written whole before the spool file goes; a second time after a crash it replaces the first."""
+        aside = self._spool.directory / REFUSED
+        aside.mkdir(mode=0o700, exist_ok=True)
+        part, final = aside / f"{path.stem}.part", aside / f"{path.stem}.jsonl"
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            for line, why in refused:
+                file.write(orjson.dumps({"why": why, "raw": line.raw.decode("utf-8", "replace")}) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(final)
+        sync_directory(aside)
+
+    def _measure(self) -> None:
+        files = self._spool.files()
+        metrics.SPOOL_FILES.set(len(files))
+        metrics.SPOOL_BYTES.set(self._spool.size())
+        metrics.SPOOL_ASIDE.set(len(list((self._spool.directory / REFUSED).glob("*.jsonl"))))
+
+
+class _Right:
+    """Appends one file's records, with whatever right there is."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._log = events
+        self._asked = False
+        #: Absent: the call is another worker's.
+        self._epoch: int | None = None
+
+    async def append(self, line: Line) -> str | None:
+        """Append one record; why not, if it can never be.
+
+        Raises:
+            LogUnavailable: the log, or the call, cannot be had yet.
+        """
+        if not line.whole:
+            return "the line is torn or was changed"
+        try:
+            event = decode(line.raw)
+        except BadEvent as error:
+            return f"it is no event: {error}"
+        if not self._asked:
+            await self._ask(event)
+        try:
+            return await self._write(event)
+        except AppendRefused as error:
+            return f"the log refuses it: {type(error).__name__}"
+
+    async def _write(self, event: AnyEvent) -> str | None:
+        if self._epoch is not None:
+            try:
+                await self._log.append(event, epoch=self._epoch, first_wins=True)
+            except StaleOwner:  # somebody has taken the call over just now
+                self._epoch = None
+            else:
+                return None
+        is_past = wire_type(event).startswith(_OF_THE_PAST)
+        try:
+            await self._log.append(event, epoch=None if is_past else _NOBODYS, first_wins=True)
+        except StaleOwner:
+            return "another worker speaks for the call"
+        return None
+
+    async def _ask(self, event: AnyEvent) -> None:
+        try:
+            self._epoch = (await self._log.own(event.call, event.producer, lease_ms=0)).epoch
+        except StaleOwner as refusal:
+            if refusal.holder == event.producer:  # the lease of the worker that has gone is not over yet
+                raise LogUnavailable("the lease of the worker that left these events is not over yet") from refusal
+        self._asked = True
+
+
+@contextmanager
+def _orphan(path: Path) -> Iterator[bool]:
+    """Holds the file's lock if nobody else does; false if somebody does, or if it has gone meanwhile."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another keeper may have finished with it before we had the lock, and its owner begun another of that name.
+        is_orphan = os.fstat(file).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        is_orphan = False
+    try:
+        yield is_orphan
+    finally:
+        os.close(file)

@@ -1,0 +1,59 @@
+"""Calls leave Redis soon after they were sealed, or by the sweep; what stays is counted."""
+
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from archiver.handlers.leaving import Departures
+from archiver.ports import Going
+from call_events.errors import LogUnavailable
+from call_events.ids import CallId
+from call_events.testing import ManualClock
+from unit.archiver.fakes import FakeCalls, FakeGauges
+
+ONE, TWO, THREE = CallId("call-1"), CallId("call-2"), CallId("call-3")
+
+
+async def test_a_call_is_tried_until_its_commit_has_come() -> None:
+    calls, gauges = FakeCalls(going={ONE: Going.WAITS}), FakeGauges()
+    departures = Departures(calls, gauges, ManualClock())
+    departures.soon(ONE)
+    await departures.follow_up()
+    assert gauges.told == []
+
+    calls.going[ONE] = Going.GONE
+    await departures.follow_up()
+    await departures.follow_up()
+    assert gauges.told == ["let go"]
+
+
+async def test_redis_being_away_loses_none() -> None:
+    calls, gauges = FakeCalls(going={ONE: Going.GONE}, away=True), FakeGauges()
+    departures = Departures(calls, gauges, ManualClock())
+    departures.soon(ONE)
+    with pytest.raises(LogUnavailable):
+        await departures.follow_up()
+    calls.away = False
+    await departures.follow_up()
+    assert gauges.told == ["let go"]
+
+
+async def test_what_does_not_go_is_left_to_the_sweep_which_counts_what_stays() -> None:
+    clock = ManualClock()
+    calls = FakeCalls(going={ONE: Going.WAITS, TWO: Going.OPEN, THREE: Going.GONE})
+    calls.ended_at = clock.now() - timedelta(hours=1)
+    gauges = FakeGauges()
+    departures = Departures(calls, gauges, clock)
+    departures.soon(ONE)
+    for _ in range(9):
+        await departures.follow_up()
+
+    with capture_logs() as lines:
+        await departures.sweep()
+
+    assert gauges.told == ["let go"]
+    assert gauges.left == (1, 1, 3600.0)
+    (line,) = [line for line in lines if line["event"] == "archive.calls_stay_in_redis"]
+    assert (line["calls"], line["oldest"], line["groups"]) == (1, ONE, ["ccm"])
+    assert "ARCHIVER_GROUPS" in line["mend"]
