@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from standins.bench.calls import NotMeasured, milliseconds
+from standins.bench.calls import milliseconds
+from standins.bench.table import NotMeasured
 from standins.demo.report import Times
 
 WHOLE = Times(

@@ -16,6 +16,7 @@ from call_events.envelope import now
 from call_events.ids import CallId, call_id
 from call_events.ports import AnyEvent
 from standins.bench.machine import descendants, pss_mib
+from standins.bench.table import NotMeasured
 from standins.demo.report import Times, last_ai_sound, times
 from standins.demo.scenario import CUSTOMER_NUMBER, DIALLED_NUMBER, HUMAN_NUMBER, Play
 from standins.phones import Phone
@@ -58,10 +59,6 @@ async def measure() -> Mapping[str, float]:
         "each extra call MiB": extra,
         "worker with idle processes MiB": pss_sum(idle),
     }
-
-
-class NotMeasured(Exception):
-    """The call went on without what was to be measured; the text says what is missing."""
 
 
 def milliseconds(figures: Times) -> Mapping[str, float]:

@@ -9,6 +9,10 @@ from standins.bench.machine import description
 HERE = Path("docs/bench")
 
 
+class NotMeasured(Exception):
+    """It went on without what was to be measured; the text says what is missing."""
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """Nearest rank; 0 of nothing."""
     ordered = sorted(values)

@@ -88,6 +88,19 @@ class ChildProcess:
             except TimeoutError:
                 continue
 
+    async def ended(self, deadline_s: float) -> int:
+        """Wait until it ends by itself; its exit code.
+
+        Raises:
+            MediaError: it has not within ``deadline_s`` seconds.
+        """
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._process.wait()
+        except TimeoutError:
+            raise MediaError(f"{self.name} has not ended in {deadline_s:g} s: {self.last_words()}") from None
+
     async def healthy(self, url: str, deadline_s: float) -> None:
         """Wait until `url` answers 200.
 
