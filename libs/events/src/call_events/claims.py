@@ -248,6 +248,12 @@ class GroupClaims:
         args = (held.epoch, self._group, self._worker, held.token)
         return bool(await self._runner.run("release", (at.state, at.bell), args))
 
+    async def pass_on(self, call: CallId, token: str) -> bool:
+        """Give a doorbell to the others as a new one; false = another worker has it, or a lease stands by it."""
+        at = keys.group_keys(self._group, call)
+        args = (self._group, self._worker, token, call)
+        return bool(await self._runner.run("pass_on", (at.state, at.bell), args))
+
     async def leave(self, tag: str) -> bool:
         """Take this worker off a shard's list; false = something is pending under its name, and it stays."""
         return bool(await self._runner.run("forget", (keys.bell(tag),), (self._group, self._worker)))
