@@ -20,6 +20,7 @@ from standins.bench import (
     calls,
     consumers,
     delivery,
+    faults,
     killed,
     latency,
     length,
@@ -57,6 +58,7 @@ BENCHES = {
     "log-memory": _of_the_log("Memory of a call", memory),
     "log-length": _of_the_log("Growth with the length of a call", length),
     "log-calls": _of_the_log("Growth with the number of calls", many_calls),
+    "faults": _of_the_log("When something fails", faults),
     "delivery": Bench(
         "From append to CCM", str(delivery.__doc__), delivery.measure, delivery.GOALS, like_a_service=True
     ),
