@@ -5,17 +5,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from call_events.catalogue import UtteranceStarted
 from call_events.connection import connect
 from call_events.embedded import EmbeddedRedis
-from call_events.errors import StaleOwner
+from call_events.errors import CallClosed, StaleOwner
 from call_events.ids import CallId
 from call_events.ports import AnyEvent
 from call_events.redis_log import RedisEventLog
 from call_events.testing import ended, speaking, started
 from support.black_hole import BlackHole
+from support.counted import number_of
 from support.waiting import wait_until
 
 CALLS = [CallId(f"call-{n}") for n in range(12)]
@@ -177,3 +179,60 @@ async def test_a_server_that_comes_back_without_its_last_second_is_given_it(tmp_
 
         await log.append(speaking(call, "u20"))
         assert await a_name_in_order(redis, call, "u") == [f"u{number}" for number in range(21)]
+
+
+async def test_a_call_whose_beginning_nobody_brings_keeps_no_other_waiting() -> None:
+    """Its producer has died with the server; the others' quiet calls are there again within seconds."""
+    orphan, quiet = CALLS[:2]
+    async with (
+        EmbeddedRedis(options=AT_ONCE) as master,
+        EmbeddedRedis(options=replica_of(master)) as replica,
+        BlackHole(master.url) as proxy,
+        connect(proxy.url) as theirs,
+        connect(proxy.url) as redis,
+    ):
+        pair = Pair(master, replica, proxy)
+        await pair.synced()
+        await pair.let_the_replica_fall_behind()
+        await RedisEventLog(theirs).append(started(orphan))
+        log = RedisEventLog(redis)
+        await log.append(speaking(orphan, "u1"))
+        for one in (started(quiet), speaking(quiet, "u1")):
+            await log.append(one)
+        await pair.fail_over()
+
+        async with asyncio.TaskGroup() as tasks, connect(replica.url) as now:
+            keeping = tasks.create_task(log.keep_journal())
+            await wait_until(lambda: has(now, quiet, 2), within_s=6, what="the quiet call is there again")
+            assert await has(now, orphan, 0), "it waits for its beginning"
+            await RedisEventLog(now).append(started(orphan))
+            await wait_until(lambda: has(now, orphan, 2), within_s=6, what="it follows its beginning")
+            keeping.cancel()
+
+
+async def test_what_the_new_server_refuses_for_good_is_counted_and_told_with_its_call() -> None:
+    """Somebody has ended the call there without what was forgotten."""
+    call = CALLS[0]
+    before = number_of("cc_eventlog_journal_replayed_total", result="refused")
+    async with (
+        EmbeddedRedis(options=AT_ONCE) as master,
+        EmbeddedRedis(options=replica_of(master)) as replica,
+        BlackHole(master.url) as proxy,
+        connect(proxy.url) as redis,
+    ):
+        pair = Pair(master, replica, proxy)
+        log = RedisEventLog(redis)
+        await log.append(started(call))
+        await pair.synced()
+        await pair.let_the_replica_fall_behind()
+        await log.append(speaking(call, "u1"))
+        await pair.fail_over()
+        async with connect(replica.url) as now:
+            await RedisEventLog(now).append(ended(call))
+
+        with structlog.testing.capture_logs() as lines, pytest.raises(CallClosed):
+            await log.append(speaking(call, "u2"))
+        assert [
+            (one["log_level"], one["call"], one["events"]) for one in lines if one["event"] == "journal.refused"
+        ] == [("critical", call, 1)]
+        assert number_of("cc_eventlog_journal_replayed_total", result="refused") - before == 1

@@ -1,9 +1,13 @@
 """What a producer keeps of what it appended, and for how long."""
 
+import gc
+import weakref
+
 from call_events.ids import CallId
-from call_events.journal import Journal
+from call_events.journal import KEEP_S, Journal
 from call_events.records import Record, record_of
 from call_events.testing import ManualClock, speaking
+from support.counted import number_of
 
 A, B = "server-a", "server-b"
 
@@ -50,10 +54,44 @@ def test_ten_seconds_count_only_while_the_server_answers() -> None:
 
 
 def test_room_is_bounded_and_what_a_living_server_has_longest_goes_first() -> None:
+    evicted = number_of("cc_eventlog_journal_evicted_early_total")
     journal = Journal(max_bytes=5_000, clock=ManualClock().monotonic)
     journal.add(a_record("call-1", "old"), A)
     for number in range(20):
         journal.add(a_record("call-2", f"u{number}"), B)
 
     assert journal.owes(CallId("call-1"), B), "it may be missing there; of call-2 nothing is"
-    assert len(journal.owed(CallId("call-2"), A)) < 20
+    kept = len(journal.owed(CallId("call-2"), A))
+    assert kept < 20
+    assert number_of("cc_eventlog_journal_evicted_early_total") - evicted == 20 - kept
+
+
+def test_of_a_call_whose_beginning_does_not_come_all_is_given_up_at_the_same_time() -> None:
+    clock = ManualClock()
+    journal = Journal(clock=clock.monotonic)
+    for number in range(3):
+        journal.add(a_record("call-1", f"u{number}"), A)
+    first, *others = journal.owed(CallId("call-1"), B)
+
+    assert journal.awaits_beginning(first)
+    clock.advance(KEEP_S)
+    assert not any(journal.awaits_beginning(entry) for entry in (first, *others))
+
+
+def test_nothing_is_kept_for_a_server_that_never_comes_back() -> None:
+    clock = ManualClock()
+    journal = Journal(clock=clock.monotonic)
+    for number in range(3):
+        journal.add(a_record("call-1", f"u{number}"), A)
+    kept = [weakref.ref(entry) for entry in journal.owed(CallId("call-1"), B)]
+    last, *moved = reversed(journal.owed(CallId("call-1"), B))
+    for entry in reversed(moved):
+        journal.move(entry, B)
+    journal.drop(last)
+    clock.advance(KEEP_S + 1)
+    journal.heard(B)
+    del last, moved, entry
+
+    gc.collect()
+    assert not [one() for one in kept if one() is not None]
+    assert not journal

@@ -42,6 +42,8 @@ _LISTEN_S = 1.0
 _SETTLE_S = 2.5
 #: At once, when the server changes between the question who it is and the append.
 _CHANGES = 3
+#: What a server that cannot be asked just now is told by.
+_AWAY = (LogUnavailable, RedisError, OSError)
 
 
 class _Turn:
@@ -107,10 +109,7 @@ class Appender:
             LogUnavailable: not known to be stored.
             StaleOwner: the right to speak has gone to somebody else.
         """
-        turn = self._turns.get(record.call)
-        if turn is None:
-            turn = self._turns[record.call] = _Turn()
-        turn.wanted += 1
+        turn = self._queue_up(record.call)
         metrics.APPEND_WAITING.inc()
         try:
             async with turn.lock, self._room:
@@ -118,9 +117,7 @@ class Appender:
                 return await until_deadline(ask, self._deadline_s)
         finally:
             metrics.APPEND_WAITING.dec()
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[record.call]
+            self._leave(record.call, turn)
 
     async def own(self, call: CallId, worker: str, lease_ms: int, epoch: int | None) -> Ownership:
         """Take or renew the right to speak.
@@ -143,31 +140,56 @@ class Appender:
                     await self._change.heard.wait()
             except TimeoutError:
                 pass
-            if not self._journal:
-                continue
-            try:
+            if self._journal:
                 await self._listen()
-            except (LogUnavailable, RedisError, OSError) as error:  # nobody answers: the next round asks again
-                log.debug("journal.cannot_listen", error=type(error).__name__)
 
     async def _listen(self) -> None:
-        bells = {keys.call_keys(call).bell for call in self._journal.calls()}
-        await self._runner.meet(*bells)
-        for server in {self._runner.server_of(bell) for bell in bells}:
-            if server is not None:
-                self._journal.heard(server)
+        """Ask who is there, shard by shard, and bring what they lack. No shard or call waits for another's trouble."""
+        calls: dict[str, list[CallId]] = {}
         for call in self._journal.calls():
-            turn = self._turns.setdefault(call, _Turn())
-            turn.wanted += 1
-            try:
-                async with turn.lock:
-                    server = await self._server(call)
-                    if server is not None and self._journal.owes(call, server):
-                        await self._restore(call, server)
-            finally:
-                turn.wanted -= 1
-                if not turn.wanted:
-                    del self._turns[call]
+            calls.setdefault(keys.call_keys(call).bell, []).append(call)
+        async with asyncio.TaskGroup() as tasks:
+            for bell, theirs in calls.items():
+                tasks.create_task(self._listen_at(bell, theirs), name="journal-shard")
+
+    async def _listen_at(self, bell: str, calls: Sequence[CallId]) -> None:
+        try:
+            await self._runner.meet(bell)
+        except _AWAY as error:  # nobody answers, so no time counts: the next round asks again
+            log.debug("journal.cannot_listen", error=type(error).__name__)
+            return
+        server = self._runner.server_of(bell)
+        if server is None:
+            return
+        self._journal.heard(server)
+        async with asyncio.TaskGroup() as tasks:
+            for call in calls:
+                if self._journal.owes(call, server) and call not in self._turns:  # else an append on its way does it
+                    tasks.create_task(self._bring(call), name="journal-call")
+
+    async def _bring(self, call: CallId) -> None:
+        turn = self._queue_up(call)
+        try:
+            async with turn.lock, self._room:
+                server = await self._server(call)
+                if server is not None and self._journal.owes(call, server):
+                    await self._restore(call, server)
+        except _AWAY as error:
+            log.debug("journal.cannot_restore", call=call, error=type(error).__name__)
+        finally:
+            self._leave(call, turn)
+
+    def _queue_up(self, call: CallId) -> _Turn:
+        turn = self._turns.get(call)
+        if turn is None:
+            turn = self._turns[call] = _Turn()
+        turn.wanted += 1
+        return turn
+
+    def _leave(self, call: CallId, turn: _Turn) -> None:
+        turn.wanted -= 1
+        if not turn.wanted:
+            del self._turns[call]
 
     async def _append(self, record: Record, expected_tail: int | None, epoch: int | None) -> tuple[bytes, int]:
         for _ in range(_CHANGES):

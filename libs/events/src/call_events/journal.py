@@ -28,7 +28,7 @@ _OVERHEAD = 500
 class Entry:
     """An event that ``server`` has acknowledged at ``at``."""
 
-    __slots__ = ("at", "gone", "record", "server", "unknown_since")
+    __slots__ = ("__weakref__", "at", "gone", "record", "server", "unknown_since")
 
     def __init__(self, record: Record, server: str, at: float) -> None:
         self.record = record
@@ -92,15 +92,20 @@ class Journal:
 
     def move(self, entry: Entry, server: str) -> None:
         """``server`` has the entry now: it keeps its place in its call and its ten seconds begin anew."""
+        before = entry.server
         entry.server, entry.at = server, self._clock()
+        entry.unknown_since = None
         self._servers.setdefault(server, deque()).append(entry)
+        self._tidy(before)
 
     def awaits_beginning(self, entry: Entry) -> bool:
         """A server does not know the entry's call: whether another producer may still bring its beginning there."""
-        now = self._clock()
-        if entry.unknown_since is None:
-            entry.unknown_since = now
-        return now - entry.unknown_since < self._keep_s
+        now, since = self._clock(), entry.unknown_since
+        if since is None:
+            since = now
+            for one in self._calls[entry.record.call]:  # they all wait for the same beginning
+                one.unknown_since = now
+        return now - since < self._keep_s
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry."""
@@ -116,6 +121,15 @@ class Journal:
             entries.remove(entry)
         if not entries:
             del self._calls[entry.record.call]
+        self._tidy(entry.server)
+
+    def _tidy(self, server: str) -> None:
+        """A server that has gone is never heard again: let go of what another has by now."""
+        entries = self._servers.get(server)
+        while entries and (entries[0].gone or entries[0].server != server):
+            entries.popleft()
+        if not entries:
+            self._servers.pop(server, None)
 
     def _expire(self, server: str, before: float) -> None:
         entries = self._servers.get(server)
