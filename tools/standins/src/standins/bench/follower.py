@@ -39,7 +39,7 @@ class Follower:
                     self._more.clear()
                     await self._more.wait()
         except TimeoutError:
-            raise NotMeasured(f"{self.handled} of {count} events were handled in {_DEADLINE_S / 60:.0f} minutes") from None
+            raise NotMeasured(f"only {self.handled} of {count} events were handled in {_DEADLINE_S:.0f} s") from None
 
     async def _handle(self, view: CallView) -> Progress:
         now = datetime.now(UTC)
