@@ -15,7 +15,7 @@ from call_events.consumer import ConsumerOptions
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
-from call_events.ports import CallView, Progress, Receipt
+from call_events.ports import CallView, Progress
 from call_events.reader import create_groups
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
@@ -152,32 +152,6 @@ async def test_a_handler_bears_a_cut_connection_and_its_answer_is_committed_once
         handler.go_on.set()
         await wait_until(lambda: at(redis, 1), within_s=WITHIN_S)
     assert len(handler.given) == 1
-
-
-async def test_a_call_whose_commit_was_carried_out_but_not_answered_goes_on_within_a_moment(
-    redis: Redis, redis_url: str
-) -> None:
-    """The lease is ours and stands, for there were newer events: it is let go of, not waited out."""
-    await create_groups(redis, "g")
-    log = RedisEventLog(redis)
-    await log.append(started(CALL))
-    first = True
-
-    async with BlackHole(redis_url) as way, connect(way.url) as shaky:
-
-        async def handler(view: CallView) -> Progress:
-            nonlocal first
-            if first:
-                first = False
-                await log.append(speaking(CALL, "u1"))
-                way.swallow_answers()
-            return Progress(through=len(view.events), receipts=(Receipt(len(view.events), "delivered", {}),))
-
-        async with consuming(shaky, handler, options=LONG):
-            await wait_until(lambda: at(redis, 1), what="the commit has reached the server")
-            way.cut()
-            way.let_through()
-            await wait_until(lambda: at(redis, 2), within_s=WITHIN_S)
 
 
 async def test_a_claim_whose_answer_was_lost_is_had_again_by_its_own_worker_only(redis: Redis) -> None:
