@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from call_events.connection import connect
 from standins.bench.evidence import Evidence, judge
-from standins.bench.roles import GO_KEY, Work
+from standins.bench.roles import GO_KEY, Work, counts_beside
 from standins.bench.table import NotMeasured
-from standins.bench.witness import RECORD_BYTES
+from standins.bench.witness import RECORD_BYTES, records
 from standins.media.processes import ChildProcess
 from standins.stack.services import passed_on
 
@@ -54,9 +54,10 @@ OURS = Program("Callweave")
 class Crew:
     """``async with Crew(program, url, directory)``: its consumers are killed or stopped at the end."""
 
-    def __init__(self, program: Program, url: str, directory: Path) -> None:
-        """``directory`` takes the books and what the processes say."""
+    def __init__(self, program: Program, url: str, directory: Path, *, lease_s: float = 0.0) -> None:
+        """``directory`` takes the books and what the processes say. ``lease_s`` 0 = as the program has it."""
         self._program = program
+        self._lease_s = lease_s
         self._url = url
         self._directory = directory
         self._stack = AsyncExitStack()
@@ -102,6 +103,46 @@ class Crew:
         if code:
             raise NotStarted(f"{self._program.name}: the producer failed: {producer.last_words()}")
 
+    def pid(self, number: int) -> int:
+        """Process id of a consumer."""
+        return self._consumers[number].pid
+
+    async def until_at_work(self, number: int) -> None:
+        """Return while a consumer has begun with an event and is not through with it.
+
+        Raises:
+            NotStarted: it never has.
+        """
+        give_up = time.monotonic() + START_DEADLINE_S
+        while sum(-1 if record.ends else 1 for record in records(self.books[number])) <= 0:
+            if time.monotonic() > give_up:
+                raise NotStarted(f"{self._program.name}: consumer {number} has never had anything in hand")
+            await asyncio.sleep(0.001)
+
+    async def stop_one(self, within_s: float) -> int:
+        """SIGTERM to the first consumer; its exit code.
+
+        Raises:
+            MediaError: it has not ended within ``within_s`` seconds.
+        """
+        os.kill(self._consumers[0].pid, signal.SIGTERM)
+        return await self._consumers[0].ended(within_s)
+
+    async def end(self, within_s: float) -> list[int]:
+        """SIGTERM to every consumer that is left; the exit codes of all.
+
+        Raises:
+            MediaError: one has not ended within ``within_s`` seconds.
+        """
+        for consumer in self._consumers:
+            if consumer.running:
+                os.kill(consumer.pid, signal.SIGTERM)
+        return [await consumer.ended(within_s) for consumer in self._consumers]
+
+    def counts(self) -> list[Path]:
+        """Where consumers that end by themselves leave what they have counted."""
+        return [counts_beside(book) for book in self.books]
+
     async def kill_one(self, work: Work) -> None:
         """``kill -9`` the first consumer; start it again if the program wants it."""
         os.kill(self._consumers[0].pid, signal.SIGKILL)
@@ -131,7 +172,17 @@ class Crew:
 
     async def _consumer(self, name: str, work: Work) -> None:
         book = self._directory / f"{len(self.books)}.book"
-        arguments = ("--name", name, "--book", str(book), "--work", str(work), "--at-once", str(self._program.at_once))
+        arguments: tuple[str, ...] = (
+            "--name",
+            name,
+            "--book",
+            str(book),
+            "--work",
+            str(work),
+            "--at-once",
+            str(self._program.at_once),
+        )
+        arguments += ("--lease", str(self._lease_s)) if self._lease_s else ()
         child = self._child(f"{name}-{len(self.books)}", "consume", *arguments)
         self._consumers.append(await self._stack.enter_async_context(child))
         self.books.append(book)

@@ -47,6 +47,8 @@ class Consuming:
     work: Work
     #: Handlings at once in this process, for those who can be told.
     at_once: int
+    #: How long a killed consumer's calls wait, in seconds, for those who can be told.
+    lease_s: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def told() -> Consuming | Producing:
     one.add_argument("--book", type=Path, required=True)
     one.add_argument("--work", default="0-0")
     one.add_argument("--at-once", type=int, default=1)
+    one.add_argument("--lease", type=float, default=6.0)
     two = roles.add_parser("produce")
     two.add_argument("--calls", type=int, required=True)
     two.add_argument("--each", type=int, required=True)
@@ -83,7 +86,12 @@ def told() -> Consuming | Producing:
     if line.role == "produce":
         return Producing(line.url, line.calls, line.each, line.rate, line.burst)
     shortest, longest = map(float, line.work.split("-"))
-    return Consuming(line.url, line.name, line.book, Work(shortest, longest), line.at_once)
+    return Consuming(line.url, line.name, line.book, Work(shortest, longest), line.at_once, line.lease)
+
+
+def counts_beside(book: Path) -> Path:
+    """Where a consumer that ends by itself leaves what it has counted, a JSON object."""
+    return book.with_suffix(".counts")
 
 
 async def talk(append: Callable[[int, int], Awaitable[None]], asked: Producing) -> None:
