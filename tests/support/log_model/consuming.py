@@ -163,6 +163,16 @@ class Consuming(Producing):
             self.repeats += 1
         self.drop(worker, held.call)
 
+    async def stop(self) -> None:
+        """A worker stops, as ``Upkeep.hand_back`` does; handlers that would not end still believe in their calls."""
+        worker = self.any_worker()
+        pending: Any = await self.redis.xpending_range(self.bell, worker.group, "-", "+", 20, worker.name)
+        for token in (one["message_id"] for one in pending):
+            entries: Any = await self.redis.xrange(self.bell, token, token)
+            for _, fields in entries:
+                await worker.claims.pass_on(CallId(fields[b"c"].decode()), token.decode())
+        worker.tokens.clear()
+
     async def crash(self) -> None:
         worker = self.any_worker()
         for mine in (worker.tokens, worker.held, worker.claim, worker.seen, worker.known):

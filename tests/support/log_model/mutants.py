@@ -54,6 +54,15 @@ class Forgetful(Schedule):
     )
 
 
+class Stopping(Schedule):
+    """Workers that stop while their handlers would not end, and others who come at once."""
+
+    operations = (
+        *(Schedule.append, Schedule.read, Schedule.claim, Schedule.rival) * 4,
+        *(Schedule.stop, Schedule.commit) * 2,
+    )
+
+
 #: Faults that the schedules at large meet too seldom.
 THEMES: dict[str, type[Schedule]] = {
     "renewed by epoch only": Forgetful,
@@ -64,6 +73,7 @@ THEMES: dict[str, type[Schedule]] = {
     "claim ignores due": Resting,
     "retire asks the first group only": Resting,
     "sweeper passes over what is due": Swept,
+    "holder's token passed on": Stopping,
 }
 
 FENCE = "if g[2] ~= ARGV[1] or g[3] ~= ARGV[2] then return {-1} end"
@@ -134,6 +144,10 @@ FAULTS: dict[str, Mutate] = {
     "released by epoch only": replacing("release", "if g[1] ~= ARGV[3] or", "if"),
     "release forgets its token": replacing(
         "release", "redis.call('XCLAIM'", "redis.call('XACK', KEYS[2], ARGV[2], ARGV[4]) redis.call('XCLAIM'"
+    ),
+    "doorbell passed on to nobody": replacing("pass_on", "redis.call('XADD', KEYS[2], '*', 'c', ARGV[4], 'n', 0)", ""),
+    "holder's token passed on": replacing(
+        "pass_on", "if redis.call('HGET', KEYS[1], 'tok') == ARGV[3] then return 0 end", ""
     ),
     "sweeper passes over what is behind": replacing("ring", ">= tail or g[6]", ">= 0 or g[6]"),
     "sweeper passes over what is due": replacing("ring", "if not g[5] and (", "if ("),
