@@ -163,6 +163,13 @@ class Consuming(Producing):
             self.repeats += 1
         self.drop(worker, held.call)
 
+    async def pass_on(self) -> None:
+        """A worker gives doorbells it has not begun with to the others, as when it stops."""
+        worker = self.any_worker()
+        while worker.tokens:
+            token, call = worker.tokens.pop()
+            await worker.claims.pass_on(call, token)
+
     async def crash(self) -> None:
         worker = self.any_worker()
         for mine in (worker.tokens, worker.held, worker.claim, worker.seen, worker.known):

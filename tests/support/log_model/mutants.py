@@ -47,6 +47,16 @@ class Forgetful(Schedule):
     )
 
 
+class Stopping(Schedule):
+    """Workers that stop with doorbells in their pockets, also by which a call is held."""
+
+    operations = (
+        *(Schedule.append, Schedule.read, Schedule.reclaim, Schedule.claim) * 4,
+        *(Schedule.pass_on,) * 4,
+        *(Schedule.commit, Schedule.crash) * 2,
+    )
+
+
 #: Faults that the schedules at large meet too seldom.
 THEMES: dict[str, type[Schedule]] = {
     "renewed by epoch only": Forgetful,
@@ -56,6 +66,8 @@ THEMES: dict[str, type[Schedule]] = {
     "park leaves its wake": Resting,
     "claim ignores due": Resting,
     "retire asks the first group only": Resting,
+    "passed on without bell": Stopping,
+    "passes on what a call is held by": Stopping,
 }
 
 FENCE = "if g[2] ~= ARGV[1] or g[3] ~= ARGV[2] then return {-1} end"
@@ -125,6 +137,11 @@ FAULTS: dict[str, Mutate] = {
     "released by epoch only": replacing("release", "if g[1] ~= ARGV[3] or", "if"),
     "release forgets its token": replacing(
         "release", "redis.call('XCLAIM'", "redis.call('XACK', KEYS[2], ARGV[2], ARGV[4]) redis.call('XCLAIM'"
+    ),
+    "passed on without bell": replacing("pass_on", "redis.call('XADD', KEYS[2], '*', 'c', ARGV[4], 'n', 0)", ""),
+    "passes on what a call is held by": all_of(
+        replacing("pass_on", "if redis.call('HGET', KEYS[1], 'tok') == ARGV[3] then", "if false then"),
+        replacing("pass_on", "ARGV[3], ARGV[3], 1, ARGV[2])", "ARGV[3], ARGV[3], 1)"),
     ),
     "retire does not ask how far they are": replacing("retire", RETIRES, "if g[2] or g[3] or g[4] or g[5] then"),
     "retire asks the first group only": replacing("retire", "for i = 6, 5 + ARGV[3] do", "for i = 6, 6 do"),

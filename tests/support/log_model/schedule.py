@@ -57,5 +57,5 @@ Schedule.operations = (
     *(_S.pause, _S.rival, _S.pass_time, _S.wake, _S.crash, _S.replay_some) * 2,
     *(_S.own,) * 3,
     *(_S.park, _S.unpark, _S.release, _S.sweep, _S.renew, _S.reclaim, _S.commit_unanswered),
-    *(_S.trim, _S.retire, _S.expire, _S.discard),
+    *(_S.trim, _S.retire, _S.expire, _S.discard, _S.pass_on),
 )
