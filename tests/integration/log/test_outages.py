@@ -30,7 +30,7 @@ BELL = keys.bell(keys.tag_of(CALL))
 #: Whoever waits for a lease to end waits longer than these tests do.
 LONG = ConsumerOptions(lease_s=60, wake_poll_s=0.1, stop_budget_s=0.5)
 WITHIN_S = 5.0
-#: Nothing but the calls is asked about, so that no other question waits for an answer where one is swallowed.
+#: Nothing but the calls is asked about: no other question takes a connection and waits on it for an answer.
 QUIET = ConsumerOptions(lease_s=60, wake_poll_s=60, sweep_s=60, trim_s=60, stop_budget_s=0.5)
 
 
@@ -181,6 +181,9 @@ async def test_a_call_whose_commit_was_carried_out_but_not_answered_goes_on_with
                 way.swallow_answers()
             return Progress(through=len(view.events), receipts=(Receipt(len(view.events), "delivered", {}),))
 
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(4):  # a connection for everybody: to make one, an answer is needed
+                tasks.create_task(RedisEventLog(shaky).read(CALL))
         async with consuming(shaky, handler, options=QUIET):
             await wait_until(lambda: at(redis, 1), what="the commit has reached the server")
             way.cut()
