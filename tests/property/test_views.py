@@ -28,9 +28,9 @@ class TakesEveryClaimForTheNext(Views):
 class TrustsACommitWithoutAnswer(Views):
     """It may have been done, or may not."""
 
-    def keep(self, known: Known) -> None:
+    def keep(self, known: Known) -> bool:
         known.settled = True
-        super().keep(known)
+        return super().keep(known)
 
 
 class KeepsWhatFollowsFromNothing(Views):
@@ -46,9 +46,9 @@ class KeepsWhatFollowsFromNothing(Views):
 class ForgetsWhichReceiptsAreItsOwn(Views):
     """They are read again behind themselves."""
 
-    def keep(self, known: Known) -> None:
+    def keep(self, known: Known) -> bool:
         known.last_receipt = None
-        super().keep(known)
+        return super().keep(known)
 
 
 FAULTS = [

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from call_events import keys
@@ -15,7 +16,7 @@ from call_events.consumer import ConsumerOptions
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
-from call_events.ports import CallView, Progress
+from call_events.ports import CallView, Progress, Receipt
 from call_events.reader import create_groups
 from call_events.redis_log import RedisEventLog
 from call_events.runner import ScriptRunner
@@ -29,6 +30,8 @@ BELL = keys.bell(keys.tag_of(CALL))
 #: Whoever waits for a lease to end waits longer than these tests do.
 LONG = ConsumerOptions(lease_s=60, wake_poll_s=0.1, stop_budget_s=0.5)
 WITHIN_S = 5.0
+#: Nothing but the calls is asked about: no other question takes a connection and waits on it for an answer.
+QUIET = ConsumerOptions(lease_s=60, wake_poll_s=60, sweep_s=60, trim_s=60, stop_budget_s=0.5)
 
 
 @asynccontextmanager
@@ -43,6 +46,10 @@ async def failing_over() -> AsyncIterator[tuple[EmbeddedRedis, EmbeddedRedis, Bl
 async def caught_up(master: Redis, replica: Redis) -> bool:
     ours, theirs = await master.info("replication"), await replica.info("replication")
     return bool(ours["master_repl_offset"] == theirs.get("slave_repl_offset"))
+
+
+def repeats() -> float:
+    return REGISTRY.get_sample_value("cc_eventlog_repeats_total", {"group": "g"}) or 0
 
 
 class Slow:
@@ -71,7 +78,7 @@ async def test_another_server_means_that_every_call_in_hand_is_lost_at_once_and_
         connect(two.url) as replica,
         connect(way.url) as redis,
     ):
-        handler = Slow()
+        handler, before = Slow(), repeats()
         await RedisEventLog(master).append(started(CALL))
         async with consuming(redis, handler, options=LONG):
             await handler.in_hand.wait()
@@ -83,6 +90,7 @@ async def test_another_server_means_that_every_call_in_hand_is_lost_at_once_and_
             handler.go_on.set()
             await wait_until(lambda: at(replica, 1), within_s=WITHIN_S, what="the call goes on, on the new server")
         assert not await at(master, 1), "nothing was committed to the old one"
+        assert (len(handler.given), repeats() - before) == (2, 1), "what was given twice is counted"
 
 
 async def test_nothing_is_committed_to_a_server_that_has_not_granted_the_claim() -> None:
@@ -144,14 +152,43 @@ async def test_what_was_known_of_calls_is_forgotten_with_the_server_that_told_it
 
 async def test_a_handler_bears_a_cut_connection_and_its_answer_is_committed_once(redis: Redis, redis_url: str) -> None:
     """Nothing happened to the server, so nothing is given up: the commit is tried again on another connection."""
-    handler = Slow()
+    handler, before = Slow(), repeats()
     await RedisEventLog(redis).append(started(CALL))
     async with BlackHole(redis_url) as way, connect(way.url) as shaky, consuming(shaky, handler, options=LONG):
         await handler.in_hand.wait()
         way.cut()
         handler.go_on.set()
         await wait_until(lambda: at(redis, 1), within_s=WITHIN_S)
-    assert len(handler.given) == 1
+    assert (len(handler.given), repeats() - before) == (1, 0)
+
+
+async def test_a_call_whose_commit_was_carried_out_but_not_answered_goes_on_within_a_moment(
+    redis: Redis, redis_url: str
+) -> None:
+    """The lease is ours and stands, for there were newer events: it is let go of, not waited out."""
+    await create_groups(redis, "g")
+    log = RedisEventLog(redis)
+    await log.append(started(CALL))
+    first = True
+
+    async with BlackHole(redis_url) as way, connect(way.url) as shaky:
+
+        async def handler(view: CallView) -> Progress:
+            nonlocal first
+            if first:
+                first = False
+                await log.append(speaking(CALL, "u1"))
+                way.swallow_answers()
+            return Progress(through=len(view.events), receipts=(Receipt(len(view.events), "delivered", {}),))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(4):  # a connection for everybody: to make one, an answer is needed
+                tasks.create_task(RedisEventLog(shaky).read(CALL))
+        async with consuming(shaky, handler, options=QUIET):
+            await wait_until(lambda: at(redis, 1), what="the commit has reached the server")
+            way.cut()
+            way.let_through()
+            await wait_until(lambda: at(redis, 2), within_s=WITHIN_S)
 
 
 async def test_a_claim_whose_answer_was_lost_is_had_again_by_its_own_worker_only(redis: Redis) -> None:

@@ -130,25 +130,29 @@ class Drain:
             if held.lost:
                 metrics.LOST_LEASES.labels(self._group).inc()
                 log.warning("call.lease_lost", epoch=held.epoch)
-                await self._ask_for_again(held)
+                if await self._ask_for_again(held):
+                    self._tally.let_go(held, known)
             elif await self._claims.release(held):
                 self._tally.let_go(held, known)
         finally:
-            self._views.keep(known)
+            if not self._views.keep(known):
+                self._tally.let_go(held, known)
 
-    async def _ask_for_again(self, held: Held) -> None:
+    async def _ask_for_again(self, held: Held) -> bool:
         """Let go of a call as soon as Redis answers, and take it up again where its log then is.
 
-        Else it would wait for its lease to run out, which nobody renews. If another worker has it, the claim says so.
+        Else it would wait for its lease to run out, which nobody renews. If another worker has it, the claim says so;
+        then, and if this worker stops before there is an answer, false.
         """
         while not self._stopping.is_set():
             await asyncio.sleep(_BREATH_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
             try:
-                await self._claims.release(held)
+                was_ours = await self._claims.release(held)
             except LogUnavailable:
                 continue
             held.later[held.token] = None
-            return
+            return was_ours
+        return False
 
     async def _park_for(self, held: Held, error: Exception) -> None:
         """Asking again would end the same way: the reason is with the call until somebody unparks it."""

@@ -198,11 +198,16 @@ class Views:
         known.epoch, known.cursor, known.settled = claim.epoch, claim.cursor, True
         return known
 
-    def keep(self, known: Known) -> None:
-        """Remember a call that is in hand no more, however that ended."""
+    def keep(self, known: Known) -> bool:
+        """Remember a call that is in hand no more, however that ended; false = what was known of it is worth nothing.
+
+        That is so after :meth:`forget_all`.
+        """
         self.forget(known.call)
-        if known.is_finished or known.generation != self._generation:
-            return
+        if known.generation != self._generation:
+            return False
+        if known.is_finished:
+            return True
         known.used_at = self._clock.monotonic()
         self._calls[known.call] = known
         if len(known.events):
@@ -210,6 +215,7 @@ class Views:
         self._size += known.size
         while self._size > self._max_bytes and self._calls:
             self._shrink()
+        return True
 
     def forget(self, call: CallId) -> None:
         """Drop all that is known of a call."""

@@ -1,7 +1,8 @@
 """What becomes of calls when a consumer, a connection or the server fails, at 2,000 events a second over 500 calls.
 
-Three consumer processes with a handler of 5 ms, a producer process, a real Valkey with an append-only file synced at
-every write. Each fault comes after 6 s, once; the events go on for 10 s more.
+Three consumer processes with a handler of 5 ms, a producer process, a real Valkey with an append-only file, synced
+every second, and at every write where it is the server that fails. Each fault comes after 6 s, once; the events go on
+for 10 s more.
 
 * *SIGKILL*: one consumer is killed and not started again.
 * *SIGSTOP 8 s*: one consumer is stopped for longer than its leases (6 s) and then goes on with what it had in hand.
@@ -153,9 +154,10 @@ async def play(
         warm_up_s: events of the first seconds count for everything but delays and stalls.
     """
     each = max(2, round(rate * seconds / calls))
+    sync = "always" if fault in (server_killed, server_stopped) else "everysec"
     with tempfile.TemporaryDirectory() as scratch:
         async with (
-            EmbeddedRedis(Path(scratch, "redis"), options=("--appendfsync", "always")) as server,
+            EmbeddedRedis(Path(scratch, "redis"), options=("--appendfsync", sync)) as server,
             ShakyWay(server.url) as way,
             connect(server.url) as redis,
             Crew(OURS, way.url, Path(scratch, "crew"), lease_s=lease_s) as crew,

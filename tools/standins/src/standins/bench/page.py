@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from standins.bench.faults import FAULTS
 from standins.bench.table import HERE
 
 PAGE = Path("docs/benchmarks.md")
@@ -19,6 +20,11 @@ HEADLINES = {
         *(f"a handler that takes 5 ms: {figure} ms" for figure in ("p50", "p99")),
     ),
     "log-killed": ("calls stalled > 500 ms, %", "lost", "inversions", "overlaps"),
+    "faults": (
+        *(f"{name}: {figure}" for name in FAULTS for figure in ("lost", "reordered")),
+        "SIGKILL: calls stalled > 500 ms, %",
+        "SIGTERM: longest delay ms",
+    ),
     "log-memory": ("stream, bytes an event", "a call in all after it is handled, bytes"),
     "log-length": (
         *(f"{length} events: append → handled p50 ms" for length in ("10", "1,000", "50,000")),
