@@ -5,14 +5,14 @@ None asserts a time. What they prove besides, order and losses, holds at any siz
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from standins.bench import appends, ceiling, consumers, killed, latency, length, many_calls, memory
+from standins.bench import appends, ceiling, consumers, killed, latency, length, many_calls, memory, peers
+from standins.bench.crew import from_backlog
 from standins.bench.page import HEADLINES
 from standins.servers.programs import NoSuchServer
-
-pytestmark = pytest.mark.xdist_group("bench")  # they start processes by the handful
 
 
 def shown(table: str, figures: Mapping[str, float]) -> set[str]:
@@ -83,3 +83,24 @@ async def test_growth_with_the_number_of_calls() -> None:
         figures = await many_calls.measure(numbers=(10, 300), append_s=0.2, steady_s=0.2)
     assert figures["300 calls: append → handled p99 ms"] > 0
     assert figures["300 calls: a sweep, server ms"] > 0
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_others_still_produce_and_consume(number: int, redis_url: str, tmp_path: Path) -> None:
+    """Their order under several consumers is their affair; here there is one."""
+    program = peers.programs()[number]
+    run = await from_backlog(program, redis_url, tmp_path, processes=1, calls=10, each=5)
+    assert (run.evidence.handled, run.evidence.lost) == (50, 0)
+
+
+async def test_others_on_the_same_work() -> None:
+    """The one peer that keeps order; it is started again when it was killed, so nothing may be lost either."""
+    everybody = peers.programs()
+    assert {goal.partition(": ")[0] for goal in peers.GOALS} == {everybody[0].name}
+    figures = await peers.measure(everybody[-1:], size=0.2)
+    assert {name.partition(": ")[0] for name in figures} == {"plain XREADGROUP"}
+    assert {goal.partition(": ")[2] for goal in peers.GOALS} <= {name.partition(": ")[2] for name in figures}
+    assert all(value > 0 for name, value in figures.items() if name.endswith(("handled/s", "p50 ms")))
+    assert [
+        name for name, value in figures.items() if value and name.endswith(("lost", "inversions", "overlaps"))
+    ] == []

@@ -185,3 +185,47 @@ async def test_what_is_bound_to_a_server_that_has_gone_changes_nothing_on_the_ne
     with pytest.raises(LogUnavailable):
         await (claims.commit(held, to=1, seen=1) if how == "commit" else claims.park(held, to=0, reason="x"))
     assert not await at(redis, 1)
+
+
+async def test_a_worker_that_stops_gives_its_doorbells_to_those_who_wait_for_one(redis: Redis) -> None:
+    """Not to whoever looks for abandoned ones next, which is a quarter of a lease later."""
+    in_hand = asyncio.Event()
+    by: list[tuple[str, CallId]] = []
+
+    async def hangs(view: CallView) -> Progress:
+        by.append(("first", view.call))
+        in_hand.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def quick(view: CallView) -> Progress:
+        by.append(("second", view.call))
+        return Progress(through=len(view.events))
+
+    calls = [CallId(f"call-{n}") for n in range(8)]
+    for call in calls:
+        await RedisEventLog(redis).append(started(call))
+    one_slot = ConsumerOptions(lease_s=120, slots=1, stop_budget_s=0.1)
+    async with consuming(redis, hangs, worker="first", options=one_slot) as first:
+        await in_hand.wait()
+        async with consuming(redis, quick, worker="second", options=LONG):
+            first.stop()
+            for call in calls:
+                await wait_until(lambda c=call: at(redis, 1, c), within_s=WITHIN_S)
+    assert sorted(call for who, call in by if who == "second") == calls
+    assert await redis.xpending(BELL, "g") == {"pending": 0, "min": None, "max": None, "consumers": []}
+
+
+async def test_a_doorbell_by_which_a_call_is_held_is_not_passed_on(redis: Redis) -> None:
+    """It is that lease's only token: without it nobody would look at the call when its holder has died."""
+    await create_groups(redis, "g")
+    await RedisEventLog(redis).append(started(CALL))
+    claims = GroupClaims(ScriptRunner(redis), group="g", worker="w", lease_ms=60_000, max_events=10)
+    taken: Any = await redis.xreadgroup("g", "w", {BELL: ">"})
+    token = taken[BELL.encode()][0][0][0].decode()
+    assert isinstance(await claims.claim(CALL, token), Claim)
+    assert not await claims.pass_on(CALL, token)
+    await redis.xclaim(BELL, "g", "other", 0, [token])
+    await redis.hdel(keys.group_keys("g", CALL).state, "ow", "dl", "tok")
+    assert not await claims.pass_on(CALL, token), "another worker has it"
+    assert await redis.xlen(BELL) == 1

@@ -1,11 +1,15 @@
 """What is a matter for a person, and what that person is told: pure, from states made by hand."""
 
+import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from call_events.ids import CallId
 from call_events.overview import GroupOverview, Server, Worker
+from callweave.operators import judging
 from callweave.operators.judging import findings
 from callweave.operators.spool import Spool
 from callweave.operators.status import GroupStatus, LogStatus, Unhandled
@@ -136,6 +140,14 @@ def test_events_that_wait_on_the_disk_or_were_refused_there_need_somebody() -> N
     waits, refused = findings(replace(HEALTHY, spool=spool), older_than_s=300)
     assert waits.text.startswith("1 file (2.0 KB) wait in /spool, one since 3 h 00 min")
     assert refused.text.startswith("2 files in /spool/refused")
+
+
+def test_every_finding_is_explained_to_whoever_is_on_call() -> None:
+    source = inspect.getsource(judging)
+    codes = set(re.findall(r'Finding\(\s*"(\w+)"', source))
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert len(codes) == source.count("yield Finding(")
+    assert {code for code in codes if f"| `{code}` |" not in page} == set()
 
 
 def test_a_row_shows_the_call_that_waits_and_no_control_character() -> None:

@@ -42,7 +42,7 @@ class Claim:
     cursor: int
     entries: list[Entry]
     attempts: int
-    #: The last holder neither committed nor let go: its lease ran out.
+    #: Another worker had it last and neither committed nor let go: its lease ran out.
     taken_over: bool = False
     #: Run-id of the server that granted it.
     server: str | None = None
@@ -247,6 +247,12 @@ class GroupClaims:
         at = keys.group_keys(self._group, held.call)
         args = (held.epoch, self._group, self._worker, held.token)
         return bool(await self._runner.run("release", (at.state, at.bell), args))
+
+    async def pass_on(self, call: CallId, token: str) -> bool:
+        """Give a doorbell to the others as a new one; false = another worker has it, or a lease stands by it."""
+        at = keys.group_keys(self._group, call)
+        args = (self._group, self._worker, token, call)
+        return bool(await self._runner.run("pass_on", (at.state, at.bell), args))
 
     async def leave(self, tag: str) -> bool:
         """Take this worker off a shard's list; false = something is pending under its name, and it stays."""

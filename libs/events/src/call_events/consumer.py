@@ -100,7 +100,6 @@ class Consumer:
             runner, group=group, worker=worker, lease_ms=int(options.lease_s * 1000), max_events=options.max_events
         )
         self._group = group
-        self._runner = runner
         self._options = options
         self._stop = asyncio.Event()
         self._bench = Workbench(options.slots)
@@ -131,7 +130,6 @@ class Consumer:
             LogUnavailable: Redis cannot be reached at the start. Later outages are waited for.
         """
         await self._reader.prepare()
-        await self._runner.meet()
         log.info("consumer.started", group=self._group)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._reader.run(), name=f"{self._group}-reader")

@@ -194,22 +194,23 @@ class Drain:
     async def _commit(self, held: Held, progress: Progress, seen: int) -> list[Entry] | None:
         """The answer into the log, which is tried again while the lease lasts: to ask the handler again costs more.
 
-        If an earlier try had been carried out and only its answer was lost, the cursor has moved and the next one is
-        refused; the call is then taken up again. An answer that moves no cursor could be carried out twice, so one
-        with receipts is not tried again.
+        If an earlier try was carried out and only its answer lost, the next one is fenced: each has its number.
         """
-        again = progress.through > held.cursor or not progress.receipts
+        tried = False
         while True:
             asked = asyncio.get_running_loop().time()
             try:
                 more = await self._claims.commit(
                     held, to=progress.through, seen=seen, wake_at=progress.wake_at, receipts=progress.receipts
                 )
-            except ServerChanged:
-                raise
-            except LogUnavailable:
-                if not again or held.is_gone() or self._stopping.is_set():
+            except FencedError:
+                if not tried:
                     raise
+                raise LogUnavailable("the answer to a commit was lost") from None
+            except LogUnavailable as error:
+                if isinstance(error, ServerChanged) or held.is_gone() or self._stopping.is_set():
+                    raise
+                tried = True
                 await asyncio.sleep(_BREATH_S)
                 continue
             if more is not None:

@@ -23,7 +23,8 @@ may hold the same epoch, and a claim may outlive its last commit, which moved no
 that is not renewed runs out, its token is reclaimed, and the next worker begins where the last commit stands; a worker
 that was paused meanwhile is fenced. Leases only limit how often work is done twice: nothing is safe because of them. A
 worker is told "busy" if another holds the call, and its token is acknowledged then, unless the holder holds the call by
-it.
+it. The holder itself is granted its call anew by its own token: the answer to its first claim was lost. A worker that
+stops rings anew for tokens by which it holds nothing (``pass_on``).
 
 **Wake.** A handler that has nothing to do before a time lets go with a *wake* (``wk``, and a place in the shard's wake
 set). When it is due any worker may turn it into ``due`` and ring (``wake``); a claim is granted to a call that is due

@@ -86,7 +86,7 @@ class DoorbellReader:
             try:
                 if start == "0":
                     # The calls in hand should not be the last to hear of another server.
-                    await self._meet(*(keys.bell(tag) for tag in self._together[number]))
+                    await self._meet(*map(keys.bell, self._together[number]))
                     await self._read(number, "0", block=None)
                     start = ">"
                 await self._read(number, ">", block=BLOCK_MS)

@@ -18,6 +18,7 @@ NAMES = (
         "forget",
         "own",
         "park",
+        "pass_on",
         "release",
         "renew",
         "retire",

@@ -5,7 +5,7 @@ from call_events.claims import Claim, Held
 from call_events.ports import CallView, Clock
 from call_events.views import Known
 
-#: A doorbell that has waited longer for a worker is a stall.
+#: A call that has waited longer for a worker has stalled.
 STALLED_AFTER_S = 0.5
 
 
@@ -24,10 +24,9 @@ class Tally:
 
     def claimed(self, held: Held, claim: Claim) -> None:
         """A call was got by a doorbell; its id tells when, by the server's clock, it was rung."""
-        rung_at = int(held.token.partition("-")[0]) / 1000
-        if self._clock.now().timestamp() - rung_at > STALLED_AFTER_S:
-            self._stalled.inc()
         held.taken_over = claim.taken_over
+        if not claim.taken_over and self._clock.now().timestamp() - _rung_at(held.token) > STALLED_AFTER_S:
+            self._stalled.inc()
 
     def given(self, held: Held, known: Known, view: CallView) -> None:
         """A handler is about to be shown this.
@@ -36,6 +35,10 @@ class Tally:
         in the middle, or whose handler failed, it is known that there was one.
         """
         seen = len(view.events)
+        if held.taken_over:  # a newer doorbell may have come in the meantime, and tells nothing of the wait
+            oldest = min([_rung_at(held.token), *(event.time.timestamp() for event in view.new[:1])])
+            if self._clock.now().timestamp() - oldest > STALLED_AFTER_S:
+                self._stalled.inc()
         again = max(0, min(known.given, seen) - view.cursor)
         if not again and view.new and not known.given and (held.taken_over or held.attempts):
             again = 1
@@ -68,3 +71,8 @@ class Tally:
         """A call was put aside."""
         self._parked.inc()
         self._parked_calls.inc()
+
+
+def _rung_at(token: str) -> float:
+    """Seconds of the server's clock."""
+    return int(token.partition("-")[0]) / 1000

@@ -142,17 +142,24 @@ class Upkeep:
         """At the end: whatever is pending under our name goes to the others at once."""
         try:
             for tag in keys.TAGS:
-                bell = keys.bell(tag)
-                pending = await self._redis.xpending_range(bell, self._group, "-", "+", _PAGE * 10, self._worker)
-                if tokens := self._ids(pending):
-                    await self._redis.xclaim(bell, self._group, self._worker, 0, tokens, idle=_LONG_AGO_MS, justid=True)
+                await self._hand_back(tag)
                 await self._claims.leave(tag)
         except (LogUnavailable, RedisError, OSError) as error:  # they become idle by themselves, one lease later
             log.warning("consumer.cannot_hand_back", group=self._group, error=f"{type(error).__name__}: {error}")
 
-    @staticmethod
-    def _ids(pending: Any) -> list[Any]:
-        return [entry["message_id"] for entry in pending]
+    async def _hand_back(self, tag: str) -> None:
+        bell = keys.bell(tag)
+        pending: Any = await self._redis.xpending_range(bell, self._group, "-", "+", _PAGE * 10, self._worker)
+        kept: list[Any] = []
+        for token in (entry["message_id"] for entry in pending):
+            entries: Any = await self._redis.xrange(bell, token, token)
+            calls = [CallId(fields[b"c"].decode()) for _, fields in entries]
+            if not (calls and await self._claims.pass_on(calls[0], token.decode())):
+                kept.append(token)
+        if (
+            kept
+        ):  # of handlers that would not end: whoever looks for abandoned ones finds them when their leases are over
+            await self._redis.xclaim(bell, self._group, self._worker, 0, kept, idle=_LONG_AGO_MS, justid=True)
 
     async def _renew(self, held: Held) -> None:
         asked = asyncio.get_running_loop().time()

@@ -20,12 +20,14 @@ from standins.bench import (
     calls,
     consumers,
     delivery,
+    faults,
     killed,
     latency,
     length,
     many_calls,
     memory,
     page,
+    peers,
 )
 from standins.bench.table import NotMeasured, shown, write
 
@@ -57,6 +59,8 @@ BENCHES = {
     "log-memory": _of_the_log("Memory of a call", memory),
     "log-length": _of_the_log("Growth with the length of a call", length),
     "log-calls": _of_the_log("Growth with the number of calls", many_calls),
+    "faults": _of_the_log("When something fails", faults),
+    "log-peers": _of_the_log("Others on the same work", peers),
     "delivery": Bench(
         "From append to CCM", str(delivery.__doc__), delivery.measure, delivery.GOALS, like_a_service=True
     ),

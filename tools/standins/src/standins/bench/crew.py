@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from call_events.connection import connect
 from standins.bench.evidence import Evidence, judge
-from standins.bench.roles import GO_KEY, Work
+from standins.bench.roles import GO_KEY, Work, counts_beside
 from standins.bench.table import NotMeasured
-from standins.bench.witness import RECORD_BYTES
+from standins.bench.witness import RECORD_BYTES, records
 from standins.media.processes import ChildProcess
 from standins.stack.services import passed_on
 
@@ -54,9 +54,10 @@ OURS = Program("Callweave")
 class Crew:
     """``async with Crew(program, url, directory)``: its consumers are killed or stopped at the end."""
 
-    def __init__(self, program: Program, url: str, directory: Path) -> None:
-        """``directory`` takes the books and what the processes say."""
+    def __init__(self, program: Program, url: str, directory: Path, *, lease_s: float = 0.0) -> None:
+        """``directory`` takes the books and what the processes say. ``lease_s`` 0 = as the program has it."""
         self._program = program
+        self._lease_s = lease_s
         self._url = url
         self._directory = directory
         self._stack = AsyncExitStack()
@@ -89,18 +90,58 @@ class Crew:
         await redis.set(GO_KEY, 1)
         return time.time()
 
-    async def produce(self, calls: int, each: int, rate: float = 0.0) -> None:
+    async def produce(self, calls: int, each: int, rate: float = 0.0, burst: int = 1) -> None:
         """Append from a process of its own, until all is appended.
 
         Raises:
             NotStarted: it ended with an error.
         """
-        arguments = ("--calls", str(calls), "--each", str(each), "--rate", str(rate))
+        arguments = ("--calls", str(calls), "--each", str(each), "--rate", str(rate), "--burst", str(burst))
         producer = self._child("producer", "produce", *arguments)
         async with producer:
             code = await producer.ended(PRODUCE_DEADLINE_S)
         if code:
             raise NotStarted(f"{self._program.name}: the producer failed: {producer.last_words()}")
+
+    def pid(self, number: int) -> int:
+        """Process id of a consumer."""
+        return self._consumers[number].pid
+
+    async def until_at_work(self, number: int) -> None:
+        """Return while a consumer has begun with an event and is not through with it.
+
+        Raises:
+            NotStarted: it never has.
+        """
+        give_up = time.monotonic() + START_DEADLINE_S
+        while sum(-1 if record.ends else 1 for record in records(self.books[number])) <= 0:
+            if time.monotonic() > give_up:
+                raise NotStarted(f"{self._program.name}: consumer {number} has never had anything in hand")
+            await asyncio.sleep(0.001)
+
+    async def stop_one(self, within_s: float) -> int:
+        """SIGTERM to the first consumer; its exit code.
+
+        Raises:
+            MediaError: it has not ended within ``within_s`` seconds.
+        """
+        os.kill(self._consumers[0].pid, signal.SIGTERM)
+        return await self._consumers[0].ended(within_s)
+
+    async def end(self, within_s: float) -> list[int]:
+        """SIGTERM to every consumer that is left; the exit codes of all.
+
+        Raises:
+            MediaError: one has not ended within ``within_s`` seconds.
+        """
+        for consumer in self._consumers:
+            if consumer.running:
+                os.kill(consumer.pid, signal.SIGTERM)
+        return [await consumer.ended(within_s) for consumer in self._consumers]
+
+    def counts(self) -> list[Path]:
+        """Where consumers that end by themselves leave what they have counted."""
+        return [counts_beside(book) for book in self.books]
 
     async def kill_one(self, work: Work) -> None:
         """``kill -9`` the first consumer; start it again if the program wants it."""
@@ -114,20 +155,34 @@ class Crew:
         expected = dict.fromkeys(range(calls), each)
         size, moved = -1, time.monotonic()
         while True:
-            now = sum(book.stat().st_size for book in self.books)
+            now = sum(book.stat().st_size for book in self._written())
             if now != size:
                 size, moved = now, time.monotonic()
             elif now >= 2 * RECORD_BYTES * calls * each:
-                found = judge(self.books, expected, warm_up_s=warm_up_s)
+                found = judge(self._written(), expected, warm_up_s=warm_up_s)
                 if not found.lost:
                     return found
             if time.monotonic() - moved > patience_s:
-                return judge(self.books, expected, warm_up_s=warm_up_s)
+                return judge(self._written(), expected, warm_up_s=warm_up_s)
             await asyncio.sleep(GLANCE_S)
+
+    def _written(self) -> list[Path]:
+        """A consumer that was started again may not have come so far."""
+        return [book for book in self.books if book.exists()]
 
     async def _consumer(self, name: str, work: Work) -> None:
         book = self._directory / f"{len(self.books)}.book"
-        arguments = ("--name", name, "--book", str(book), "--work", str(work), "--at-once", str(self._program.at_once))
+        arguments: tuple[str, ...] = (
+            "--name",
+            name,
+            "--book",
+            str(book),
+            "--work",
+            str(work),
+            "--at-once",
+            str(self._program.at_once),
+        )
+        arguments += ("--lease", str(self._lease_s)) if self._lease_s else ()
         child = self._child(f"{name}-{len(self.books)}", "consume", *arguments)
         self._consumers.append(await self._stack.enter_async_context(child))
         self.books.append(book)
@@ -178,6 +233,7 @@ async def steadily(
     rate: float,
     seconds: float,
     work: Work,
+    burst: int = 1,
     warm_up_s: float = 2.0,
     kill_after_s: float | None = None,
     patience_s: float = 3.0,
@@ -186,6 +242,7 @@ async def steadily(
 
     Args:
         rate: events a second.
+        burst: events of a call that follow each other at once.
         seconds: how long they come, the warm-up included.
         patience_s: how long nothing may move at the end before the rest is taken for lost.
     """
@@ -194,7 +251,7 @@ async def steadily(
         await crew.consumers(processes, work)
         began = await crew.go(redis)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(crew.produce(calls, each, rate))
+            tasks.create_task(crew.produce(calls, each, rate, burst))
             if kill_after_s is not None:
                 await asyncio.sleep(kill_after_s)
                 await crew.kill_one(work)

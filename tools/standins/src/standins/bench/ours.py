@@ -5,9 +5,11 @@ lines are those of warnings and worse.
 """
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import structlog
+from prometheus_client import REGISTRY
 
 from call_events.connection import connect
 from call_events.consumer import Consumer
@@ -18,10 +20,14 @@ from call_events.reader import create_groups
 from call_events.redis_log import RedisEventLog
 from call_events.startup import new_event_loop, run_service
 from call_events.testing import said, started
-from standins.bench.roles import Consuming, Producing, talk, told, wait_for_go
+from standins.bench.roles import Consuming, Producing, counts_beside, talk, told, wait_for_go
 from standins.bench.witness import Witness
 
 GROUP = "bench"
+#: What a consumer tells of itself at its end.
+COUNTED = ("repeats", "stalled", "fenced", "lost_leases", "swept")
+#: For an append while a server is started again, or stands still.
+_PATIENCE_S = 60.0
 TEXT = "Could you tell me what the last invoice was about, please?"
 _WARNING = 30
 
@@ -52,19 +58,21 @@ async def consume(asked: Consuming, stop: asyncio.Event) -> None:
                 witness.ends(call, event.seq, appended)
             return Progress(through=len(view.events))
 
-        options = ConsumerOptions(slots=asked.at_once)
+        options = ConsumerOptions(slots=asked.at_once, lease_s=asked.lease_s)
         consumer = Consumer(redis, group=GROUP, worker=asked.name, handler=handler, options=options)
         await wait_for_go(redis.exists)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(consumer.run())
             await stop.wait()
             consumer.stop()
+    counts = {name: REGISTRY.get_sample_value(f"cc_eventlog_{name}_total", {"group": GROUP}) or 0 for name in COUNTED}
+    counts_beside(asked.book).write_text(json.dumps(counts))
 
 
 async def produce(asked: Producing) -> None:
     """Append through one ``RedisEventLog``, which keeps its journal as in a service."""
     async with connect(asked.url) as redis:
-        log = RedisEventLog(redis)
+        log = RedisEventLog(redis, deadline_s=_PATIENCE_S)
 
         async def append(call: int, seq: int) -> None:
             await log.append(event_of(call_of(call), seq))

@@ -47,6 +47,8 @@ class Consuming:
     work: Work
     #: Handlings at once in this process, for those who can be told.
     at_once: int
+    #: How long a killed consumer's calls wait, in seconds, for those who can be told.
+    lease_s: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Producing:
     each: int
     #: Events a second over all calls; 0: as fast as it goes.
     rate: float
+    #: Events of a call that follow each other at once, as an utterance begins, ends and gets its text.
+    burst: int = 1
 
 
 def told() -> Consuming | Producing:
@@ -70,37 +74,44 @@ def told() -> Consuming | Producing:
     one.add_argument("--book", type=Path, required=True)
     one.add_argument("--work", default="0-0")
     one.add_argument("--at-once", type=int, default=1)
+    one.add_argument("--lease", type=float, default=6.0)
     two = roles.add_parser("produce")
     two.add_argument("--calls", type=int, required=True)
     two.add_argument("--each", type=int, required=True)
     two.add_argument("--rate", type=float, default=0.0)
+    two.add_argument("--burst", type=int, default=1)
     for role in (one, two):
         role.add_argument("--url", required=True)
     line = parser.parse_args()
     if line.role == "produce":
-        return Producing(line.url, line.calls, line.each, line.rate)
+        return Producing(line.url, line.calls, line.each, line.rate, line.burst)
     shortest, longest = map(float, line.work.split("-"))
-    return Consuming(line.url, line.name, line.book, Work(shortest, longest), line.at_once)
+    return Consuming(line.url, line.name, line.book, Work(shortest, longest), line.at_once, line.lease)
 
 
-async def talk(append: Callable[[int, int], Awaitable[None]], told: Producing) -> None:
+def counts_beside(book: Path) -> Path:
+    """Where a consumer that ends by itself leaves what it has counted, a JSON object."""
+    return book.with_suffix(".counts")
+
+
+async def talk(append: Callable[[int, int], Awaitable[None]], asked: Producing) -> None:
     """Append the events of all calls, each call's one after the other, all calls at once and at a steady rate.
 
     Args:
         append: appends event ``seq`` of a call; the next one of this call waits for it.
-        told: how many, how fast.
+        asked: how many, how fast.
     """
     start = time.monotonic()
 
     async def speak(call: int) -> None:
-        for seq in range(1, told.each + 1):
-            if told.rate:
-                due = start + ((seq - 1) * told.calls + call) / told.rate
+        for seq in range(1, asked.each + 1):
+            if asked.rate:
+                due = start + ((seq - 1) // asked.burst * asked.calls + call) * asked.burst / asked.rate
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
             await append(call, seq)
 
     async with asyncio.TaskGroup() as tasks:
-        for call in range(told.calls):
+        for call in range(asked.calls):
             tasks.create_task(speak(call))
 
 
