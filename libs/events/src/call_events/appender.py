@@ -44,6 +44,8 @@ _SETTLE_S = 2.5
 _CHANGES = 3
 #: What a server that cannot be asked just now is told by.
 _AWAY = (LogUnavailable, RedisError, OSError)
+#: The event is in the log.
+_STORED = frozenset({b"OK", b"DUP"})
 
 
 class _Turn:
@@ -127,6 +129,10 @@ class Appender:
         """
         return await until_deadline(partial(self._own, call, worker, lease_ms, epoch), self._deadline_s)
 
+    def recent(self, call: CallId) -> Sequence[bytes]:
+        """See ``ports.EventLog.recent``."""
+        return [record.raw for record in self._journal.of(call)]
+
     async def keep_journal(self) -> None:
         """Append again what a new server lacks of calls that say nothing more; until cancelled.
 
@@ -192,21 +198,26 @@ class Appender:
             del self._turns[call]
 
     async def _append(self, record: Record, expected_tail: int | None, epoch: int | None) -> tuple[bytes, int]:
+        at, closes = keys.call_keys(record.call), record.mode == "close"
+        args = _args(record, expected_tail, epoch)
         for _ in range(_CHANGES):
-            server = await self._server(record.call)
+            server = self._runner.server_of(at.bell) or await self._meet(at.bell)
             try:
                 if server is not None and self._journal.owes(record.call, server):
                     await self._restore(record.call, server)
                 if epoch is not None:
                     await self._own_again(record.call, epoch, server)
-                answer = await self._send(record, server, expected_tail, epoch)
+                if closes:
+                    await self._change.settled()
+                answer: Any = await self._runner.run("append", at.for_append, args, server=server)
             except ServerChanged:
                 continue
-            if answer[0] in {b"OK", b"DUP"} and server is not None:
+            result, number = answer
+            if server is not None and result in _STORED:
                 self._journal.add(record, server)
-            if record.mode == "close":
+            if closes:
                 self._owned.pop(record.call, None)
-            return answer
+            return result, number
         raise LogUnavailable("the server changes again and again; nothing was appended")
 
     async def _restore(self, call: CallId, server: str) -> None:
@@ -227,8 +238,12 @@ class Appender:
             )
 
     async def _restored(self, entry: Entry, server: str) -> str:
-        result, _ = await self._send(entry.record, server, None, None)
-        if result in {b"OK", b"DUP"}:
+        if entry.record.mode == "close":
+            await self._change.settled()
+        at, args = keys.call_keys(entry.record.call), _args(entry.record, None, None)
+        answer: Any = await self._runner.run("append", at.for_append, args, server=server)
+        result = answer[0]
+        if result in _STORED:
             self._journal.move(entry, server)
             return "restored" if result == b"OK" else "there"
         if result == b"UNKNOWN" and self._journal.awaits_beginning(entry):
@@ -254,29 +269,24 @@ class Appender:
         self._owned[call] = _Owned(worker, lease_ms, answer[0], server)
         return Ownership(epoch=answer[0])
 
-    async def _send(
-        self, record: Record, server: str | None, expected_tail: int | None, epoch: int | None
-    ) -> tuple[bytes, int]:
-        if record.mode == "close":
-            await self._change.settled()
-        args: Sequence[str | bytes | int] = (
-            record.id,
-            record.raw,
-            record.call,
-            record.mode,
-            "" if expected_tail is None else expected_tail,
-            "" if epoch is None else epoch,
-            record.producer,
-        )
-        answer: Any = await self._runner.run("append", keys.call_keys(record.call).for_append, args, server=server)
-        return answer[0], answer[1]
-
     async def _server(self, call: CallId) -> str | None:
-        """Run-id of the server that has the call now; absent where that is just being decided: a slot that moves key by
-        key, and nobody asked before. What goes there then is bound to no server, and not journalled."""
         bell = keys.call_keys(call).bell
-        server = self._runner.server_of(bell)
-        if server is None:
-            await self._runner.meet(bell)
-            server = self._runner.server_of(bell)
-        return server
+        return self._runner.server_of(bell) or await self._meet(bell)
+
+    async def _meet(self, bell: str) -> str | None:
+        """Run-id of the server that has the shard now; absent where that is just being decided: a slot that moves key
+        by key, and nobody asked before. What goes there then is bound to no server, and not journalled."""
+        await self._runner.meet(bell)
+        return self._runner.server_of(bell)
+
+
+def _args(record: Record, expected_tail: int | None, epoch: int | None) -> Sequence[str | bytes | int]:
+    return (
+        record.id,
+        record.raw,
+        record.call,
+        record.mode,
+        "" if expected_tail is None else expected_tail,
+        "" if epoch is None else epoch,
+        record.producer,
+    )

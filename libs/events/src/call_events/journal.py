@@ -9,7 +9,7 @@ count, for what was written last is what is missing when somebody else answers a
 """
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 
 from call_events import metrics
@@ -23,12 +23,16 @@ KEEP_S = 10.0
 MAX_BYTES = 32 * 1024 * 1024
 #: What Python needs for an entry beside the event's bytes.
 _OVERHEAD = 500
+#: How often the clock is looked at for what may go, and the gauge is set: each costs as much as keeping an event does.
+_LOOK_S = 0.1
+#: So much goes at once for want of room, for the same reason.
+_EVICTED_AT_ONCE = 1 / 64
 
 
 class Entry:
     """An event that ``server`` has acknowledged at ``at``."""
 
-    __slots__ = ("__weakref__", "at", "gone", "record", "server", "unknown_since")
+    __slots__ = ("at", "gone", "record", "server", "unknown_since")
 
     def __init__(self, record: Record, server: str, at: float) -> None:
         self.record = record
@@ -53,10 +57,12 @@ class Journal:
         self._max_bytes = max_bytes
         self._clock = clock
         #: In the order in which the call's events were appended, which a replay keeps.
-        self._calls: dict[CallId, deque[Entry]] = {}
+        self._calls: defaultdict[CallId, deque[Entry]] = defaultdict(deque)
         #: Oldest first. An entry that has moved to another server's is skipped here.
-        self._servers: dict[str, deque[Entry]] = {}
+        self._servers: defaultdict[str, deque[Entry]] = defaultdict(deque)
         self._bytes = 0
+        self._entries = self._published = 0
+        self._look_at = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -65,17 +71,18 @@ class Journal:
         """``server`` has just said that it has this event."""
         now = self._clock()
         entry = Entry(record, server, now)
-        self._calls.setdefault(record.call, deque()).append(entry)
-        self._servers.setdefault(server, deque()).append(entry)
-        self._bytes += entry.size
-        metrics.JOURNAL_ENTRIES.inc()
-        self._expire(server, now - self._keep_s)
+        self._calls[record.call].append(entry)
+        self._servers[server].append(entry)
+        self._bytes += len(record.raw) + _OVERHEAD
+        self._entries += 1
+        if now >= self._look_at:
+            self._look(server, now)
         if self._bytes > self._max_bytes:
             self._evict(server)
 
     def heard(self, server: str) -> None:
         """``server`` has just answered: what it acknowledged long ago is safe there."""
-        self._expire(server, self._clock() - self._keep_s)
+        self._look(server, self._clock())
 
     def owes(self, call: CallId, server: str) -> bool:
         """Whether ``server`` may not know all that was appended to the call lately."""
@@ -86,6 +93,10 @@ class Journal:
         """What ``server`` may not know, in order."""
         return [entry for entry in self._calls.get(call, ()) if entry.server != server]
 
+    def of(self, call: CallId) -> Sequence[Record]:
+        """All it holds of a call, in order."""
+        return [entry.record for entry in self._calls.get(call, ())]
+
     def calls(self) -> Sequence[CallId]:
         """The calls it holds something of."""
         return list(self._calls)
@@ -95,7 +106,7 @@ class Journal:
         before = entry.server
         entry.server, entry.at = server, self._clock()
         entry.unknown_since = None
-        self._servers.setdefault(server, deque()).append(entry)
+        self._servers[server].append(entry)
         self._tidy(before)
 
     def awaits_beginning(self, entry: Entry) -> bool:
@@ -113,7 +124,7 @@ class Journal:
             return
         entry.gone = True
         self._bytes -= entry.size
-        metrics.JOURNAL_ENTRIES.dec()
+        self._entries -= 1
         entries = self._calls[entry.record.call]
         if entries[0] is entry:
             entries.popleft()
@@ -131,19 +142,26 @@ class Journal:
         if not entries:
             self._servers.pop(server, None)
 
-    def _expire(self, server: str, before: float) -> None:
-        entries = self._servers.get(server)
+    def _look(self, server: str, now: float) -> None:
+        self._look_at = now + _LOOK_S
+        entries, before = self._servers.get(server), now - self._keep_s
         while entries and (entries[0].gone or entries[0].server != server or entries[0].at < before):
             entry = entries.popleft()
             if entry.server == server:
                 self.drop(entry)
+        if not entries:
+            self._servers.pop(server, None)
+        metrics.JOURNAL_ENTRIES.inc(self._entries - self._published)
+        self._published = self._entries
 
     def _evict(self, server: str) -> None:
         """Make room: what ``server`` has longest goes first, what others have only if that is not enough."""
+        enough, evicted = self._max_bytes * (1 - _EVICTED_AT_ONCE), 0
         for name in (server, *(one for one in self._servers if one != server)):
             entries = self._servers[name]
-            while entries and self._bytes > self._max_bytes:
+            while entries and self._bytes > enough:
                 entry = entries.popleft()
                 if entry.server == name and not entry.gone:
                     self.drop(entry)
-                    metrics.JOURNAL_EVICTED.inc()
+                    evicted += 1
+        metrics.JOURNAL_EVICTED.inc(evicted)

@@ -86,6 +86,11 @@ class EventLog(Protocol):
         """
         ...
 
+    def recent(self, call: CallId) -> Sequence[bytes]:
+        """What this process has appended to the call lately, in order, as JSON: a server that takes over or comes back
+        may have forgotten it. Whoever ends while the log is away leaves it to somebody who appends it again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

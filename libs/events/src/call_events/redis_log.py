@@ -119,6 +119,10 @@ class RedisEventLog:
         """
         return await self._appender.own(call, worker, lease_ms, epoch)
 
+    def recent(self, call: CallId) -> Sequence[bytes]:
+        """See ``ports.EventLog.recent``."""
+        return self._appender.recent(call)
+
     async def keep_journal(self) -> None:
         """Run beside what appends, until cancelled: see ``appender.Appender.keep_journal``."""
         await self._appender.keep_journal()

@@ -134,6 +134,10 @@ class InMemoryEventLog:
         state.owner, state.lease_until = worker, now + lease_ms / 1000
         return Ownership(epoch=state.epoch)
 
+    def recent(self, call: CallId) -> Sequence[bytes]:  # noqa: ARG002 - the port's
+        """See ``ports.EventLog.recent``: there is nothing that could forget."""
+        return ()
+
     async def calls(self, limit: int = 100) -> Sequence[CallId]:
         """Newest first."""
         return [call for call, state in reversed(self._calls.items()) if state.raw][:limit]

@@ -55,7 +55,7 @@ class Emitter:
         self._limit = queue_limit
         #: Not in the log as far as we know, oldest first. Those on disk only come behind them.
         self._pending: deque[AnyEvent] = deque()
-        #: Events that were appended since there is a file; so many of its first lines are done with.
+        #: So many of the file's first lines are done with: what was appended before there was one, and since.
         self._spooled_done = 0
         self._safety = Safety(call, spool)
         #: Set whenever something was queued, appended or written down.
@@ -190,8 +190,10 @@ class Emitter:
                 self._safety.finish()
                 self._spooled_done = 0
             elif (due := self._safety.due_in()) == 0:
-                self._spooled_done = 0
-                self._safety.begin(map(encode, self._pending))
+                # The server that is away may come back without its last second, when we are no more: that goes first.
+                recent = self._log.recent(self._call)
+                self._spooled_done = len(recent)
+                self._safety.begin([*recent, *map(encode, self._pending)])
                 log.warning("events.spooled", call=self._call, events=len(self._pending))
             else:
                 await self._safety.stirred(due)
