@@ -1,13 +1,16 @@
 """Fixtures every test may use: a real Redis, a clean environment, a watch over blocking calls."""
 
 import asyncio
+import faulthandler
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
 import structlog
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from blockbuster import BlockBuster, blockbuster_ctx
 from redis.asyncio import Redis
 
@@ -30,6 +33,36 @@ _SHARED = (
 
 #: Read before the environment is stripped.
 _REDIS_URL = os.environ.get("REDIS_URL")  # noqa: TID251 - the tests' own setting
+
+
+#: No test may take so long, whatever pytest-timeout can do about it: it cannot end one that waits for a lock in C.
+_HUNG_S = 300.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End a process whose test hangs, with every thread's stack on stderr: the run then fails and names the test."""
+    faulthandler.dump_traceback_later(_HUNG_S, exit=True, file=item.config.stash[fault_handler_stderr_fd_key])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Take what an ended event loop still waits for out of LiveKit's hands.
+
+    LiveKit's thread logs for each event that it cannot pass to a closed loop, and holds a lock as it does. If the
+    test's own thread logs at that moment, and collects a room meanwhile, each waits for the other for ever
+    (rtc 1.1.21). A service has one loop and ends with it; a test process has thousands.
+    """
+    yield
+    if (ffi := sys.modules.get("livekit.rtc._ffi_client")) is not None:
+        queue = ffi.FfiClient.instance.queue
+        for waiting, loop, _ in tuple(queue._subscribers):
+            if loop.is_closed():
+                queue.unsubscribe(waiting)
 
 
 @pytest.fixture(autouse=True)

@@ -55,9 +55,11 @@ class Phone:
         await self.hang_up()
 
     async def hang_up(self) -> None:
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        self._tasks.clear()
+        if tasks:
+            await asyncio.wait(tasks)
         await self.room.disconnect()
 
     async def be_answered(self) -> None:
@@ -109,11 +111,14 @@ class Phone:
 
     async def _listen(self, track: rtc.Track, who: str) -> None:
         stream = rtc.AudioStream.from_track(track=track, sample_rate=RATE, num_channels=1, frame_size_ms=20)
-        async for event in stream:
-            samples = np.frombuffer(event.frame.data, dtype=np.int16).astype(np.float64)
-            loud = float(np.sqrt(np.mean(samples**2))) > LOUD
-            tone = int(np.argmax(np.abs(np.fft.rfft(samples))) * RATE / len(samples)) if loud else 0
-            self.heard.append((time.monotonic(), tone, who))
+        try:
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, dtype=np.int16).astype(np.float64)
+                loud = float(np.sqrt(np.mean(samples**2))) > LOUD
+                tone = int(np.argmax(np.abs(np.fft.rfft(samples))) * RATE / len(samples)) if loud else 0
+                self.heard.append((time.monotonic(), tone, who))
+        finally:
+            await stream.aclose()
 
 
 class MediaAccess:
