@@ -189,7 +189,7 @@ class Drain:
         through = progress.through
         more = await self._commit(held, progress, seen)
         known.committed(held, progress.receipts)
-        self._tally.finished(view, through, waits=waits)
+        self._tally.finished(known, view.cursor, through, waits=waits)
         log.info("call.handled", cursor=view.cursor, through=through, seen=seen, waits=waits)
         if more is None and progress.wake_at is not None:
             self._upkeep.wake_at(progress.wake_at)

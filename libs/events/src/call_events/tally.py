@@ -2,6 +2,7 @@
 
 from call_events import metrics
 from call_events.claims import Claim, Held
+from call_events.codec import peek
 from call_events.ports import CallView, Clock
 from call_events.views import Known
 
@@ -52,12 +53,16 @@ class Tally:
         self._repeats.inc(max(0, known.given - held.cursor))
         known.given = 0
 
-    def finished(self, view: CallView, through: int, *, waits: bool) -> None:
-        """An answer is in the log."""
+    def finished(self, known: Known, after: int, through: int, *, waits: bool) -> None:
+        """An answer is in the log.
+
+        In a backlog what the handler looked at is decoded no more (``growing``), and its time is all that is wanted.
+        """
         self._answers["waits" if waits else "done"].inc()
         now = self._clock.now()
-        for event in view.events[view.cursor : through]:
-            self._age.observe(max(0.0, (now - event.time).total_seconds()))
+        for seq in range(after + 1, through + 1):
+            if (found := peek(known.events.raw(seq))) is not None:
+                self._age.observe(max(0.0, (now - found[1]).total_seconds()))
 
     def failed(self) -> None:
         """A handler raised something, and is asked again."""

@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any
 
 from call_events.claims import Claim, GroupClaims, Held, read_receipt, write_receipt
-from call_events.codec import wire_type
+from call_events.codec import peek
 from call_events.entries import Entry, decode_entry, seq_of
 from call_events.errors import LogDamaged, LogUnavailable
 from call_events.growing import Decoded, Growing
@@ -81,10 +81,10 @@ class Known:
     @property
     def is_finished(self) -> bool:
         """The log has ended and the group is at its end: nobody will be asked about this call again."""
-        return (
-            0 < self.cursor == self.tail == len(self.events)
-            and wire_type(self.events.at(self.tail - 1)) == CLOSING_TYPE
-        )
+        if not 0 < self.cursor == self.tail == len(self.events):
+            return False
+        last = peek(self.events.raw(self.tail))
+        return last is not None and last[0] == CLOSING_TYPE
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Take events in; those known already are compared.
