@@ -6,7 +6,7 @@ Valkey with an append-only file synced every second; the events are of the same 
 in a process of its own. The settings that differ from a peer's defaults stand in its program under
 `tools/standins/peers`; each is there so that the peer does better.
 
-* **Backlog**: 10,000 events of 200 calls are there before the consumers begin; the handler does nothing.
+* **Backlog**: 20,000 events of 200 calls are there before the consumers begin; the handler does nothing.
 * **Steady**: 1,000 events a second over 300 calls, three of a call at once, as an utterance begins, ends and gets its
   text. The handler does nothing.
 * **Killed**: 150 events a second over 30 calls, three at once, handlers of 1 to 8 ms; after four seconds one consumer
@@ -75,7 +75,7 @@ async def _one(program: Program, scratch: Path, size: float, patience_s: float) 
     processes = 1 if program.restarted_after_s else 2
     async with EmbeddedRedis(scratch / "redis-0") as server:
         backlog = await from_backlog(
-            program, server.url, scratch / "backlog", processes=processes, calls=200, each=max(2, int(50 * size))
+            program, server.url, scratch / "backlog", processes=processes, calls=200, each=max(2, int(100 * size))
         )
     async with EmbeddedRedis(scratch / "redis-1") as server:
         steady = await steadily(
