@@ -7,8 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from call_events import keys
-from call_events.claims import Claim, FencedError, Held, Refusal
+from call_events.claims import Claim, FencedError, Refusal
 from call_events.errors import StaleOwner
+from call_events.held import Held
 from call_events.testing import ended, started
 from call_events.views import Views
 from support.log_model import Mutate

@@ -6,7 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from call_events import keys
-from call_events.claims import Claim, FencedError, Held
+from call_events.claims import Claim, FencedError
+from call_events.held import Held
 from call_events.ports import Receipt
 from support.log_model.directed import CALL, GROUP, playing
 

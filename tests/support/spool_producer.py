@@ -29,6 +29,7 @@ async def main(url: str, directory: Path, call: CallId) -> None:
                 data = started(call).data if line == "start" else speaking(call, line).data
                 emitter.emit(data, at=datetime.now(UTC))
             safe = await emitter.drained(20)
+            await emitter.bequeath()
             for task in running:
                 task.cancel()
         emitter.close()

@@ -12,12 +12,13 @@ import pytest
 import pytest_asyncio
 
 from call_events import keys
-from call_events.claims import Claim, GroupClaims, Held
+from call_events.claims import Claim, GroupClaims
 from call_events.cluster_lanes import slot_of_key
 from call_events.connection import connect
 from call_events.consumer import Consumer
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import CallView, Progress
 from call_events.reader import create_groups

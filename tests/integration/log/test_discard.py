@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 
 from call_events import keys
 from call_events.admin import DISCARDED, Admin, CannotDiscard
-from call_events.claims import Claim, FencedError, GroupClaims, Held
+from call_events.claims import Claim, FencedError, GroupClaims
 from call_events.consumer import ConsumerOptions, ParkCall
 from call_events.dead_letters import DeadLetters, NoSuchLetter
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import CallView, Progress, Receipt
 from call_events.reader import create_groups

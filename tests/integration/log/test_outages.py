@@ -10,11 +10,12 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from call_events import keys
-from call_events.claims import Claim, GroupClaims, Held
+from call_events.claims import Claim, GroupClaims
 from call_events.connection import connect
 from call_events.consumer import ConsumerOptions
 from call_events.embedded import EmbeddedRedis
 from call_events.errors import LogUnavailable
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import CallView, Progress, Receipt
 from call_events.reader import create_groups

@@ -141,6 +141,51 @@ async def test_a_producer_that_ends_leaves_what_the_server_may_have_forgotten_as
         assert await in_log(redis) == ["call.started.v1", "u1", "u2"]
 
 
+async def test_what_a_server_forgets_after_its_producer_has_ended_is_appended_again(tmp_path: Path) -> None:
+    """The last second of an append-only file is lost in a power cut, and the call had just ended."""
+    spool = tmp_path / "spool"
+    async with EmbeddedRedis(tmp_path / "redis") as server, connect(server.url) as redis:
+        async with producer(server.url, spool) as worker:
+            await worker.emit("start", "u1")
+            await wait_until(lambda: has(redis, 2))
+            (file,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+            await wait_until(lambda: b"u1" in file.read_bytes())
+            kept = file.read_bytes()
+            await worker.emit("u2", "u3")
+            assert await worker.end() == "safe"
+        assert await in_log(redis) == ["call.started.v1", "u1", "u2", "u3"]
+        assert not Spool(spool).files(), "what the log has is no outage"
+        await server.kill()
+        file.write_bytes(kept)
+        log = RedisEventLog(redis, deadline_s=0.2)
+        (bequest,) = Spool(spool).bequests(min_age_s=0)
+        await SpoolKeeper(Spool(spool), log, bequests_after_s=0).look()
+        assert bequest.exists(), "nobody answers"
+        await server.start()
+        assert await in_log(redis) == ["call.started.v1", "u1"]
+        await SpoolKeeper(Spool(spool), log, bequests_after_s=60).look()
+        assert bequest.exists(), "too early to tell"
+        await SpoolKeeper(Spool(spool), log, bequests_after_s=0).look()
+        assert await in_log(redis) == ["call.started.v1", "u1", "u2", "u3"]
+        assert not list(spool.iterdir())
+
+
+async def test_a_bequest_that_the_log_has_or_refuses_goes_and_disturbs_nobody(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    async with EmbeddedRedis(tmp_path / "redis") as server, connect(server.url) as redis:
+        log = RedisEventLog(redis)
+        events = [started(CALL), speaking(CALL, "u1"), ended(CALL)]
+        for event in events:
+            await log.append(event)
+        spool.of(CALL).bequeath([encode(event) for event in events])
+        spool.of(CallId("call-gone")).bequeath([encode(speaking(CallId("call-gone"), "u1"))])
+        (torn,) = [path for path in spool.bequests(min_age_s=0) if path.name.startswith(CALL)]
+        torn.write_bytes(torn.read_bytes() + b"00000000 {")
+        await SpoolKeeper(spool, log, bequests_after_s=0).look()
+        assert await in_log(redis) == ["call.started.v1", "u1", "call.ended.v1"]
+        assert not list(spool.directory.iterdir())
+
+
 @pytest.mark.parametrize("outage", ["killed", "stopped"])
 async def test_after_an_outage_the_producer_itself_goes_on_in_order_and_the_file_goes(
     tmp_path: Path, outage: str

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from call_events import keys
 from call_events.admin import Admin
-from call_events.claims import Claim, GroupClaims, Held
+from call_events.claims import Claim, GroupClaims
 from call_events.consumer import Consumer, ConsumerOptions, ParkCall
 from call_events.entries import Entry
 from call_events.errors import LogDamaged
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import CallView, Handler, Progress, Receipt
 from call_events.reader import create_groups

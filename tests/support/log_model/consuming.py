@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from call_events.claims import Claim, FencedError, Held, Refusal
+from call_events.claims import Claim, FencedError, Refusal
 from call_events.entries import Entry, seq_of
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
 from support.log_model.producing import Producing

@@ -4,7 +4,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from call_events.claims import Claim, Held
+from call_events.claims import Claim
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import AnyEvent
 from call_events.testing import speaking, started

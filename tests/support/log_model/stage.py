@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from call_events import keys, scripts
 from call_events.admin import Admin
-from call_events.claims import GroupClaims, Held
+from call_events.claims import GroupClaims
 from call_events.codec import encode
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, Receipt
 from call_events.redis_log import RedisEventLog

@@ -7,8 +7,9 @@ import pytest
 
 from call_events import keys
 from call_events.catalogue import Speaker
-from call_events.claims import Held, read_receipt, receipt_args
+from call_events.claims import read_receipt, receipt_args
 from call_events.errors import BadCallId, BadProgress, LogUnavailable
+from call_events.held import Held
 from call_events.ids import CallId, call_id, new_event_id
 from call_events.options import ConsumerOptions
 from call_events.ports import Progress, Receipt

@@ -9,10 +9,11 @@ from redis.exceptions import ResponseError
 from structlog.contextvars import bound_contextvars
 
 from call_events import metrics
-from call_events.claims import Claim, FencedError, GroupClaims, Held
+from call_events.claims import Claim, FencedError, GroupClaims
 from call_events.endpoint import EndpointWatch, told_by
 from call_events.entries import Entry
 from call_events.errors import CallEventsError, LogUnavailable, ServerChanged
+from call_events.held import Held
 from call_events.options import ConsumerOptions
 from call_events.ports import CallView, Clock, Endpoint, Handler, Progress, Receipt
 from call_events.retrying import check, may_pass, pause_s

@@ -5,17 +5,22 @@ as its process lives, so that any other process on the machine can tell what was
 (``call_events.spool_keeper``).
 
     <directory>/<call>.<random>.spool     one line a record: CRC-32 in eight hex digits, a space, the event's JSON
+    <directory>/<call>.<random>.bequest   the same lines: what a process that has ended had in its journal
     <directory>/refused/…                 records that cannot be appended any more, each with the reason; for a person
 
 A record counts as kept when it has been synced to the disk. A crash in the middle of a line leaves a line whose digest
 does not fit: it is told from a whole one, and never taken for one.
+
+A bequest is not synced: the log has said that it has those events, and they are lost only if its server forgets them
+while this machine falls as well.
 """
 
 import fcntl
 import os
 import threading
+import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +29,7 @@ from call_events.errors import CallEventsError
 from call_events.ids import CallId
 
 SUFFIX = ".spool"
+BEQUEST = ".bequest"
 #: Of the directory, over all calls: some 500,000 events, the speech of a hundred lively calls over an hour.
 MAX_BYTES = 256 * 2**20
 _CRC_DIGITS = 8
@@ -67,13 +73,21 @@ class Spool:
 
     def files(self) -> list[Path]:
         """Spool files that are there now, the oldest first."""
+        return [path for _, path in self._aged(SUFFIX)]
+
+    def bequests(self, *, min_age_s: float) -> list[Path]:
+        """Bequests that are at least so old, the oldest first."""
+        before = time.time() - min_age_s
+        return [path for at, path in self._aged(BEQUEST) if at <= before]
+
+    def _aged(self, suffix: str) -> list[tuple[float, Path]]:
         found = []
-        for path in self.directory.glob(f"*{SUFFIX}"):
+        for path in self.directory.glob(f"*{suffix}"):
             try:
                 found.append((path.stat().st_mtime, path))
             except FileNotFoundError:  # its owner was quicker
                 continue
-        return [path for _, path in sorted(found)]
+        return sorted(found)
 
     def size(self) -> int:
         """Bytes in spool files now."""
@@ -103,7 +117,7 @@ class SpoolFile:
             SpoolFull: the directory's bound is reached.
             OSError: the disk is full, or the directory cannot be written.
         """
-        block = b"".join(b"%08x %b\n" % (zlib.crc32(event), event) for event in events)
+        block = _block(events)
         with self._lock:
             if self._spool.size() + len(block) > self._spool.max_bytes:
                 raise SpoolFull(str(SpoolFull.__doc__))
@@ -116,6 +130,22 @@ class SpoolFile:
                 os.lseek(file, self._size, os.SEEK_SET)
                 raise
             self._size += len(block)
+
+    def bequeath(self, events: Sequence[bytes]) -> None:
+        """Leave what the log took lately to whoever keeps the spool, for the case that its server forgets it.
+
+        Raises:
+            OSError: the disk is full, or the directory cannot be written.
+        """
+        part = self.path.with_suffix(".part")
+        try:
+            self._spool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(_block(events))
+            part.rename(self.path.with_suffix(BEQUEST))
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def read(self, *, after: int, limit: int) -> list[bytes]:
         """Up to ``limit`` records after the first ``after``; those a file of this process holds are whole."""
@@ -179,6 +209,10 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _block(events: Iterable[bytes]) -> bytes:
+    return b"".join(b"%08x %b\n" % (zlib.crc32(event), event) for event in events)
 
 
 def _write_all(file: int, block: bytes) -> None:

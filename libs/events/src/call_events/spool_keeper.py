@@ -10,6 +10,10 @@ owner. If another worker speaks for it by now, that one decides how the call goe
 only what tells of the past is appended (what was said, done and used while the log was away, which nobody else can
 tell), and not what would act upon a call that is another's.
 
+**Bequests.** A process that ends would take its journal along (``call_events.journal``): what the log acknowledged in
+the last ten seconds, and what a server that takes over after it may lack. So it leaves that here, and the keeper
+appends it again ten seconds later, by id: nearly always it is all there. It carries no epoch: it was accepted once.
+
 What the log refuses for good (the call has ended or was let go meanwhile, or was never opened), and lines that are torn
 or were changed, are kept in ``refused/`` with the reason, counted, and told: a person decides. Nothing is deleted.
 """
@@ -20,6 +24,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -28,6 +33,7 @@ import structlog
 from call_events import metrics
 from call_events.codec import decode, wire_type
 from call_events.errors import AppendRefused, BadEvent, LogUnavailable, StaleOwner
+from call_events.journal import KEEP_S
 from call_events.ports import AnyEvent, EventLog
 from call_events.spool import Line, Spool, read_lines, sync_directory
 
@@ -56,9 +62,11 @@ class Replayed:
 class SpoolKeeper:
     """Looks at one spool directory on behalf of a machine."""
 
-    def __init__(self, spool: Spool, events: EventLog) -> None:
+    def __init__(self, spool: Spool, events: EventLog, *, bequests_after_s: float = KEEP_S) -> None:
+        """``bequests_after_s``: how old a bequest must be; by then the log's server has it for good, or is another."""
         self._spool = spool
         self._log = events
+        self._bequests_after_s = bequests_after_s
 
     async def run(self) -> None:
         """Look again and again until cancelled. A disk that cannot be read is told and waited for."""
@@ -98,15 +106,40 @@ class SpoolKeeper:
                 await asyncio.to_thread(path.unlink)
                 done = Replayed(done.files + 1, done.events + events, done.refused + refused, done.left)
                 log.info("spool.replayed", file=path.name, events=events, refused=refused)
+        for path in await asyncio.to_thread(partial(self._spool.bequests, min_age_s=self._bequests_after_s)):
+            if await self._execute(path):
+                await asyncio.to_thread(partial(path.unlink, missing_ok=True))
         await asyncio.to_thread(self._measure)
         return done
+
+    async def _execute(self, path: Path) -> bool:
+        """Append again what the log's server may have forgotten since; false while the log does not answer."""
+        counts = dict.fromkeys(("restored", "there", "refused"), 0)
+        try:
+            for line in await asyncio.to_thread(_lines, path):
+                if line.whole:
+                    counts[await self._again(line.raw)] += 1
+        except LogUnavailable:
+            return False
+        for result, count in counts.items():
+            metrics.JOURNAL_REPLAYED.labels(result).inc(count)
+        if counts["restored"] or counts["refused"]:
+            log.warning("spool.bequest_executed", file=path.name, **counts)
+        return True
+
+    async def _again(self, raw: bytes) -> str:
+        try:
+            appended = await self._log.append(decode(raw), first_wins=True)
+        except (AppendRefused, BadEvent):
+            return "refused"
+        return "there" if appended.duplicate else "restored"
 
     async def _replay(self, path: Path) -> tuple[int, int]:
         """Append one file's records; how many were appended (or there already), and how many were refused."""
         events = 0
         refused: list[tuple[Line, str]] = []
         right = _Right(self._log)
-        for line in await asyncio.to_thread(lambda: list(read_lines(path))):
+        for line in await asyncio.to_thread(_lines, path):
             why = await right.append(line)
             if why is None:
                 events += 1
@@ -195,6 +228,13 @@ class _Right:
             if refusal.holder == event.producer:  # the lease of the worker that has gone is not over yet
                 raise LogUnavailable("the lease of the worker that left these events is not over yet") from refusal
         self._asked = True
+
+
+def _lines(path: Path) -> list[Line]:
+    try:
+        return list(read_lines(path))
+    except FileNotFoundError:  # another keeper was quicker
+        return []
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What one worker counts about the calls it is given: answers, ages, repeats, stalls. All of it is for people."""
 
 from call_events import metrics
-from call_events.claims import Claim, Held
+from call_events.claims import Claim
 from call_events.codec import peek
+from call_events.held import Held
 from call_events.ports import CallView, Clock
 from call_events.views import Known
 

@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from call_events import keys
-from call_events.claims import GroupClaims, Held
+from call_events.claims import GroupClaims
 from call_events.cluster import ClusterClient
 from call_events.errors import LogUnavailable
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock

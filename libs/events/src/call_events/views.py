@@ -28,11 +28,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from call_events.claims import Claim, GroupClaims, Held, read_receipt, write_receipt
+from call_events.claims import Claim, GroupClaims, read_receipt, write_receipt
 from call_events.codec import peek
 from call_events.entries import Entry, decode_entry, seq_of
 from call_events.errors import LogDamaged, LogUnavailable
 from call_events.growing import Decoded, Growing
+from call_events.held import Held
 from call_events.ids import CallId
 from call_events.ports import AnyEvent, CallView, Clock, Receipt
 from call_events.registry import CLOSING_TYPE

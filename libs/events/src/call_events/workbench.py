@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from call_events.claims import Held
+from call_events.held import Held
 from call_events.ids import CallId
 
 Work = Callable[[Held], Awaitable[None]]

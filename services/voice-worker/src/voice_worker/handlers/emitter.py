@@ -2,8 +2,8 @@
 
 Callbacks of the room and of the model only queue events; one task appends them one after the other. While the log
 cannot be reached the same event is tried again and the call goes on, and what waits is kept on disk as well
-(:mod:`voice_worker.handlers.safety`): a job that ends, or dies, leaves it there for the worker's main process. What has
-room neither in memory nor on disk is lost, with an alarm.
+(``handlers.safety``): a job that ends, or dies, leaves it there for the worker's main process. What has room neither in
+memory nor on disk is lost, with an alarm.
 """
 
 import asyncio
@@ -199,8 +199,8 @@ class Emitter:
                 await self._safety.stirred(due)
 
     async def drained(self, within: float) -> bool:
-        """Wait until everything queued is in the log, or the log is away and everything is on disk, at most ``within``
-        seconds. False if something is in neither."""
+        """Wait until all is in the log, or the log is away and all is on disk; false if something is in neither after
+        ``within`` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while self._waiting and not (self._behind and self._safety.holds_all):
@@ -218,6 +218,10 @@ class Emitter:
             metrics.DROPPED.inc(left)
             log.critical("events.lost_at_end", call=self._call, events=left, mend="see that Redis is reachable")
         return not left
+
+    async def bequeath(self) -> None:
+        """Once all is drained: leave this process's journal of the call to the worker's main process."""
+        await self._safety.bequeath(self._log.recent(self._call))
 
     def close(self) -> None:
         """After :meth:`run` and :meth:`keep_safe` have ended: let go of the file, or remove it if it is not needed."""
