@@ -13,7 +13,7 @@ these numbers end with the main process, like its own.
 
 **Where the files are.** In a directory of this worker's own, made at its start and removed at its end. It is in
 ``/dev/shm`` where there is one: on a disk a page that is written back makes its writer wait, which is a call, and a
-disk that is full kills it (SIGBUS). A job needs some 40 KB there.
+disk that is full kills it (SIGBUS). A job needs some 20 KB there.
 
 **How jobs learn of it.** By ``PROMETHEUS_MULTIPROC_DIR``, which prometheus_client reads as it is imported: for the main
 process that is over when the variable is set, for jobs it is yet to come.

@@ -104,7 +104,8 @@ def build_server(
 ) -> "Server":
     """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls.
 
-    ``counts`` is where its job processes shall leave what they count.
+    ``counts`` is where its job processes shall leave what they count: the SDK empties that directory as it starts and
+    hands it on in their environment.
     """
     server = Server(
         ws_url=options.livekit_url,
