@@ -6,7 +6,7 @@ from typing import Self
 
 import orjson
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 from call_events.errors import BadSetting
 
@@ -17,11 +17,12 @@ Readiness = Callable[[], Mapping[str, str | bool]]
 class HealthServer:
     """``async with HealthServer(host, port, readiness)``: 200 while everything needed is there, else 503."""
 
-    def __init__(self, host: str, port: int, readiness: Readiness) -> None:
-        """Port 0 = any free one; see :attr:`port` after the start."""
+    def __init__(self, host: str, port: int, readiness: Readiness, *, registry: CollectorRegistry = REGISTRY) -> None:
+        """Port 0 = any free one; see :attr:`port` after the start. ``registry`` is what /metrics tells."""
         self._host = host
         self._wanted = port
         self._readiness = readiness
+        self._registry = registry
         self._runner: web.AppRunner | None = None
 
     @property
@@ -72,4 +73,4 @@ class HealthServer:
         return web.Response(status=200 if well else 503, body=orjson.dumps(body), content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

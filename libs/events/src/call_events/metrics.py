@@ -1,4 +1,8 @@
-"""What is counted, by the names the dashboards use. No call id is ever a label: labels live for ever."""
+"""What is counted, by the names the dashboards use. No call id is ever a label: labels live for ever.
+
+A gauge that job processes of a worker set is a ``livesum``, see :mod:`call_events.job_metrics`; all others only its
+main process sets.
+"""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -10,8 +14,13 @@ UNAVAILABLE = Counter("cc_eventlog_unavailable", "Questions to the log given up 
 APPEND_WAITING = Gauge(
     "cc_eventlog_append_waiting",
     "Appends without an answer: on their way, behind another of their call, or for want of room",
+    multiprocess_mode="livesum",
 )
-JOURNAL_ENTRIES = Gauge("cc_eventlog_journal_entries", "Events that are appended again if the server changes")
+JOURNAL_ENTRIES = Gauge(
+    "cc_eventlog_journal_entries",
+    "Events that are appended again if the server changes",
+    multiprocess_mode="livesum",
+)
 JOURNAL_REPLAYED = Counter(
     "cc_eventlog_journal_replayed",
     "Events appended again to a new server: it lacked them (restored), had them (there), or refused them (refused)",

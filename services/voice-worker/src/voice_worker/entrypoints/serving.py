@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from redis.exceptions import RedisError
 from call_events.connection import check_server, connect
 from call_events.errors import BadSetting
 from call_events.health import HealthServer
+from call_events.job_metrics import JobMetrics, metrics_directory
 from call_events.redis_log import RedisEventLog
 from call_events.spool import Spool
 from call_events.spool_keeper import SpoolKeeper
@@ -94,9 +96,17 @@ class Server(AgentServer):
 
 
 def build_server(
-    options: ServerOptions, *, prepare: Callable[[JobProcess], Any], answer: Callable[[JobContext], Any]
+    options: ServerOptions,
+    *,
+    prepare: Callable[[JobProcess], Any],
+    answer: Callable[[JobContext], Any],
+    counts: Path,
 ) -> "Server":
-    """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls."""
+    """The worker as LiveKit sees it: named, explicitly dispatched, loaded by the number of its calls.
+
+    ``counts`` is where its job processes shall leave what they count: the SDK empties that directory as it starts and
+    hands it on in their environment.
+    """
     server = Server(
         ws_url=options.livekit_url,
         api_key=options.livekit_api_key,
@@ -112,6 +122,7 @@ def build_server(
         job_memory_warn_mb=600,
         preload_modules=["voice_worker.job", "voice_worker.adapters.preload"],
         log_level=options.log_level.upper(),
+        prometheus_multiproc_dir=str(counts),
     )
     server.rtc_session(answer, agent_name=options.agent_name)
     return server
@@ -133,27 +144,32 @@ async def serve(
     try:
         await check_server(redis, url=options.redis_url)
         await check_livekit(options)
-        server = build_server(options, prepare=prepare, answer=answer)
-        MAX_CALLS.set(options.max_calls)
-        health: dict[str, bool] = {"redis": True, "livekit": False, "taking_calls": True}
-        # The SDK registers only when its idle job processes are warm, so registered means ready.
-        registered = asyncio.Event()
-        server.on("worker_registered", lambda *_: registered.set())
-        server.cut_off = registered.clear
-        async with HealthServer(options.http_host, options.http_port, lambda: health) as http:
-            log.info("worker.starting", http_port=http.port, agent_name=options.agent_name, profile=options.profile)
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(server.run(), name="server")
-                watching = group.create_task(_watch(server, options, redis, registered, health), name="health")
-                telling = group.create_task(_tell_ready(registered, http.port), name="ready")
-                keeping = group.create_task(_keep_spool(options.spool, redis), name="spool")
-                stopping = group.create_task(stop.wait(), name="stop")
-                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    health["taking_calls"] = False
-                    await _finish(server, options.drain_seconds)
-                for task in (watching, telling, stopping, keeping):
-                    task.cancel()
+        with metrics_directory() as counts:
+            jobs = JobMetrics(counts)
+            server = build_server(options, prepare=prepare, answer=answer, counts=counts)
+            MAX_CALLS.set(options.max_calls)
+            health: dict[str, bool] = {"redis": True, "livekit": False, "taking_calls": True}
+            # The SDK registers only when its idle job processes are warm, so registered means ready.
+            registered = asyncio.Event()
+            server.on("worker_registered", lambda *_: registered.set())
+            server.cut_off = registered.clear
+            async with HealthServer(
+                options.http_host, options.http_port, lambda: health, registry=jobs.registry
+            ) as http:
+                log.info("worker.starting", http_port=http.port, agent_name=options.agent_name, profile=options.profile)
+                async with asyncio.TaskGroup() as group:
+                    running = group.create_task(server.run(), name="server")
+                    watching = group.create_task(_watch(server, options, redis, registered, health), name="health")
+                    telling = group.create_task(_tell_ready(registered, http.port), name="ready")
+                    keeping = group.create_task(_keep_spool(options.spool, redis), name="spool")
+                    counting = group.create_task(jobs.run(), name="metrics")
+                    stopping = group.create_task(stop.wait(), name="stop")
+                    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                    if not running.done():
+                        health["taking_calls"] = False
+                        await _finish(server, options.drain_seconds)
+                    for task in (watching, telling, stopping, keeping, counting):
+                        task.cancel()
     finally:
         await redis.aclose()
     log.info("worker.stopped")
