@@ -45,7 +45,10 @@ class Consuming(Producing):
             if token != worker.held[call].token:
                 worker.held[call].later[token] = None
             return
-        claim = await worker.claims.claim(call, token)
+        later = dict.fromkeys(other for other, its in worker.tokens if its == call and self.dice.random() < 0.7)
+        shown = set(later)
+        claim = await worker.claims.claim(call, token, later)
+        worker.tokens = [one for one in worker.tokens if one[0] not in shown or one[0] in later]
         model = self.calls[call].groups[worker.group]
         if not isinstance(claim, Claim):
             assert claim is not Refusal.NOTHING_NEW or not model.owed, "I7: a wake rang and nobody is asked"

@@ -104,6 +104,8 @@ NO_TOKEN_CHECK = replacing(
 )
 ANY_CALLS_TOKEN = replacing("claim", "if not rung or rung[2][2] ~= ARGV[6] then", "if not rung then")
 BUSY_ACKS_ALL = replacing("claim", "if g[4] ~= ARGV[5] and", "if")
+BUSY_ACKS_THE_HOLDERS_AMONG_LATER = replacing("claim", " and later[1] ~= keep", "")
+ACKS_ANY_CALLS_LATER = replacing("claim", "later[2][2] == ARGV[6] and ", "")
 BUSY_ACKS_BESIDE_A_LOST_ONE = replacing("claim", " and #redis.call('XRANGE', KEYS[3], g[4], g[4]) > 0 then", " then")
 STEPS_NOT_COUNTED = replacing("commit", STEP, "")
 PARKS_BY_EPOCH_ONLY = replacing("park", FENCE, BY_EPOCH_ONLY)

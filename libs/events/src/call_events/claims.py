@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from call_events.runner import Arg, ScriptRunner
 
 #: A receipt of this outcome is also a dead letter.
 REFUSED = "refused"
+#: More would hold up the server, in one script, for longer than a tenth of a millisecond.
+_LATER_AT_ONCE = 100
 
 
 class Refusal(IntEnum):
@@ -65,17 +68,24 @@ class GroupClaims:
         """Run-id of the server that was last asked about the call's shard; absent until then."""
         return self._runner.server_of(keys.group_keys(self._group, call).bell)
 
-    async def claim(self, call: CallId, token: str) -> Claim | Refusal:
-        """Take the call, if it has something to do and nobody holds it."""
+    async def claim(self, call: CallId, token: str, later: dict[str, None] | None = None) -> Claim | Refusal:
+        """Take the call, if it has something to do and nobody holds it.
+
+        ``later`` are further doorbells of it: where there is nothing to do they need no claim each, and go as well.
+        """
         at = keys.group_keys(self._group, call)
         server = self.server_of(call)
+        shown = list(islice(later or (), _LATER_AT_ONCE))
         answer = await self._runner.run(
             "claim",
             (at.stream, at.state, at.bell),
-            (self._worker, self._lease_ms, self.max_events, self._group, token, call),
+            (self._worker, self._lease_ms, self.max_events, self._group, token, call, *shown),
             server=server,
         )
         if answer[0] <= 0:
+            if later and len(answer) > 1:
+                for one in shown:
+                    later.pop(one, None)
             return Refusal(answer[0])
         epoch, cursor, entries, attempts, taken_over = answer
         return Claim(

@@ -118,7 +118,7 @@ class Drain:
 
     async def _claim_and_drain(self, held: Held) -> None:
         asked = asyncio.get_running_loop().time()
-        claim = await self._claims.claim(held.call, held.token)
+        claim = await self._claims.claim(held.call, held.token, held.later)
         if not isinstance(claim, Claim):
             return
         held.epoch, held.cursor, held.attempts, held.server = claim.epoch, claim.cursor, claim.attempts, claim.server

@@ -24,8 +24,10 @@ that is not renewed runs out, its token is reclaimed, and the next worker begins
 that was paused meanwhile is fenced. Leases only limit how often work is done twice: nothing is safe because of them. A
 worker is told "busy" if another holds the call, and its token is acknowledged then, unless the holder holds the call by
 it, or by one that was lost: the new one is then the only one that would call somebody if the holder died. The holder
-itself is granted its call anew by its own token: the answer to its first claim was lost. A worker that stops rings anew
-for tokens by which it holds nothing (``pass_on``).
+itself is granted its call anew by its own token: the answer to its first claim was lost. Further tokens of a call that
+the worker sits on are shown with its claim, and share that token's end where nothing is granted: after a long outage a
+call has a doorbell for each of its events. A worker that stops rings anew for tokens by which it holds nothing
+(``pass_on``).
 
 **Wake.** A handler that has nothing to do before a time lets go with a *wake* (``wk``, and a place in the shard's wake
 set). When it is due any worker may turn it into ``due`` and ring (``wake``); a claim is granted to a call that is due

@@ -85,8 +85,8 @@ class Workbench:
             await work(held)
         finally:
             del self.held[held.call], self._tasks[held.call]
-            for token in held.later:  # came after the last word with the server: they need a claim of their own
-                self.offer(token, held.call)
+            if held.later and not self._closed:
+                self._waiting[held.call] = held.later  # came after the last word with the server: they need another
             self._update()
 
     def _update(self) -> None:
