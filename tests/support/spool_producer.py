@@ -11,6 +11,7 @@ from pathlib import Path
 from call_events.ids import CallId
 from call_events.redis_log import RedisEventLog, connect
 from call_events.spool import Spool
+from call_events.spool_keeper import bequeath
 from call_events.testing import speaking, started
 from voice_worker.handlers.emitter import Emitter
 
@@ -29,10 +30,10 @@ async def main(url: str, directory: Path, call: CallId) -> None:
                 data = started(call).data if line == "start" else speaking(call, line).data
                 emitter.emit(data, at=datetime.now(UTC))
             safe = await emitter.drained(20)
-            await emitter.bequeath()
             for task in running:
                 task.cancel()
         emitter.close()
+        await bequeath(Spool(directory), log, call)
         print("safe" if safe else "lost", flush=True)
 
 

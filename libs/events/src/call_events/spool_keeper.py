@@ -33,6 +33,7 @@ import structlog
 from call_events import metrics
 from call_events.codec import decode, wire_type
 from call_events.errors import AppendRefused, BadEvent, LogUnavailable, StaleOwner
+from call_events.ids import CallId
 from call_events.journal import KEEP_S
 from call_events.ports import AnyEvent, EventLog
 from call_events.spool import Line, Spool, read_lines, sync_directory
@@ -228,6 +229,19 @@ class _Right:
             if refusal.holder == event.producer:  # the lease of the worker that has gone is not over yet
                 raise LogUnavailable("the lease of the worker that left these events is not over yet") from refusal
         self._asked = True
+
+
+async def bequeath(spool: Spool, events: EventLog, call: CallId) -> None:
+    """Leave what the log took of a call lately to the spool's keeper, as the last thing this process does for it.
+
+    Only where there is a keeper, as beside a voice worker's jobs: else the file stays until one comes.
+    """
+    if not (recent := events.recent(call)):
+        return
+    try:
+        await asyncio.to_thread(spool.of(call).bequeath, recent)
+    except OSError as error:  # the log has them: nothing is lost yet
+        log.warning("spool.cannot_bequeath", call=call, events=len(recent), error=error.strerror)
 
 
 def _lines(path: Path) -> list[Line]:

@@ -19,6 +19,7 @@ from call_events.ids import CallId
 from call_events.logs import configure_logging
 from call_events.redis_log import RedisEventLog, connect
 from call_events.spool import Spool
+from call_events.spool_keeper import bequeath
 from voice_worker.adapters.foreign import FOREIGN_FAULTS, in_one_line
 from voice_worker.adapters.livekit_room import LiveKitLegs
 from voice_worker.adapters.profile_files import load_profile
@@ -84,6 +85,8 @@ class Process:
             finally:
                 await studio.close()
                 await legs.close()
+                if (spool := spool_of(self.settings)) is not None:
+                    await bequeath(spool, log, call)
 
     async def run_text_call(self, call: CallId, stage: Stage, on_heard: Callable[[], None]) -> None:
         """Live through one call in text, with parties who do what ``stage`` is told.

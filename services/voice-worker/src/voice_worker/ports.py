@@ -280,14 +280,6 @@ class CallSpool(Protocol):
         """Up to ``limit`` events after the first ``after``."""
         ...
 
-    def bequeath(self, events: Sequence[bytes]) -> None:
-        """Leave events that the log has, for the case that it forgets them after this process has ended.
-
-        Raises:
-            OSError: they were not kept.
-        """
-        ...
-
     def discard(self) -> None:
         """All of them are in the log."""
         ...

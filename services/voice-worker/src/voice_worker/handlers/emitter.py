@@ -219,10 +219,6 @@ class Emitter:
             log.critical("events.lost_at_end", call=self._call, events=left, mend="see that Redis is reachable")
         return not left
 
-    async def bequeath(self) -> None:
-        """Once all is drained: leave this process's journal of the call to the worker's main process."""
-        await self._safety.bequeath(self._log.recent(self._call))
-
     def close(self) -> None:
         """After :meth:`run` and :meth:`keep_safe` have ended: let go of the file, or remove it if it is not needed."""
         if self._waiting or self._lost:

@@ -97,7 +97,6 @@ class Ending:
                 if self._state.phase is Phase.ENDED and not self._emitter.lost and self._left_to is None:
                     await self._legs.end_room()
             await self._emitter.drained(self._limits.drain_s)
-            await self._emitter.bequeath()
             for task in writing:
                 task.cancel()
         self._emitter.close()

@@ -10,7 +10,7 @@ The file is also where events go that memory has no room for; they come back fro
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import structlog
 
@@ -130,16 +130,6 @@ class Safety:
         """Events of the file behind the first ``after``."""
         assert self._spool is not None, "begun"
         return await asyncio.to_thread(self._spool.read, after=after, limit=limit)
-
-    async def bequeath(self, events: Sequence[bytes]) -> None:
-        """Leave what the log took lately to whoever keeps the spool: this process will not be there to notice that the
-        log's server is another one. Without a file of the call's own, which begins with the same."""
-        if self._spool is None or self._active or not events:
-            return
-        try:
-            await asyncio.to_thread(self._spool.bequeath, events)
-        except OSError as error:  # the log has them: nothing is lost yet
-            log.warning("spool.cannot_bequeath", call=self._call, events=len(events), error=error.strerror)
 
     def finish(self) -> None:
         """The log has everything: the file goes. At once, for what is emitted next needs another one."""
