@@ -73,6 +73,14 @@ def product_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def structlog_as_before() -> Iterator[None]:
+    """What a test runs here may set up logging as at a process's start: the next one's lines would be gone."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
     """For tests that set up logging as a process does at its start, once."""
