@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+from prometheus_client import REGISTRY
+from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from call_events.catalogue import AgentActivated
@@ -24,6 +27,7 @@ class MoodyLog(InMemoryEventLog):
     """Is away for a while when told so."""
 
     away = False
+    fault: Exception | None = None
     asked = 0
 
     async def append(
@@ -37,6 +41,8 @@ class MoodyLog(InMemoryEventLog):
         self.asked += 1
         if self.away:
             raise LogUnavailable("away")
+        if self.fault is not None:
+            raise self.fault
         return await super().append(event, expected_tail=expected_tail, epoch=epoch, first_wins=first_wins)
 
     async def own(self, call: CallId, worker: str, *, lease_ms: int, epoch: int | None = None) -> Ownership:
@@ -250,3 +256,20 @@ async def test_an_event_too_large_for_the_log_is_an_alarm_and_stops_nothing() ->
         assert await emitter.drained(5)
     assert [one["event"] for one in logs] == ["events.dropped"]
     assert [event.type for event in await log.read(CALL)] == ["call.started.v1", "agent.activated.v1"]
+
+
+async def test_an_event_that_the_log_cannot_take_for_a_reason_that_does_not_pass_is_counted_and_told() -> None:
+    """As where the user of this service may no longer run the script."""
+    log = MoodyLog()
+    before = REGISTRY.get_sample_value("cc_eventlog_dropped_total") or 0
+    emitter = Emitter(log, CALL, "worker", lease_ms=60, on_lost=lambda: None)
+    emitter.emit(started(CALL).data, at=START)
+    emitter.emit(agent(1), at=START)
+    log.fault = ResponseError("NOPERM")
+    with capture_logs() as logs, pytest.raises(ResponseError):
+        await emitter.run()
+    log.fault = None
+    assert [(one["event"], one["type"], one["why"]) for one in logs] == [
+        ("events.dropped", "call.started.v1", "ResponseError")
+    ]
+    assert REGISTRY.get_sample_value("cc_eventlog_dropped_total") == before + 1

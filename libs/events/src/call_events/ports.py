@@ -86,6 +86,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def owner(self, call: CallId) -> str | None:
+        """The worker that had the right to speak for a call last, also if its lease has run out; absent: nobody."""
+        ...
+
     def recent(self, call: CallId) -> Sequence[bytes]:
         """What this process has appended to the call lately, in order, as JSON: a server that takes over or comes back
         may have forgotten it. Whoever ends while the log is away leaves it to somebody who appends it again."""

@@ -119,6 +119,19 @@ class RedisEventLog:
         """
         return await self._appender.own(call, worker, lease_ms, epoch)
 
+    async def owner(self, call: CallId) -> str | None:
+        """See ``ports.EventLog.owner``.
+
+        Raises:
+            LogUnavailable: Redis cannot be asked.
+        """
+
+        async def ask() -> Any:
+            return await self._redis.hget(keys.call_keys(call).worker, "ow")
+
+        found = await until_deadline(ask, self._deadline_s)
+        return None if found is None else found.decode()
+
     def recent(self, call: CallId) -> Sequence[bytes]:
         """See ``ports.EventLog.recent``."""
         return self._appender.recent(call)

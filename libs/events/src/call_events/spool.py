@@ -105,9 +105,12 @@ class SpoolFile:
 
     def __init__(self, spool: Spool, call: CallId) -> None:
         self._spool = spool
-        self.path = spool.directory / f"{call}.{uuid4().hex[:12]}{SUFFIX}"
+        self._call = call
+        self.path = self._new_path()
         self._lock = threading.Lock()
         self._file: int | None = None
+        #: What was written is a keeper's now.
+        self._left = False
         self._size = 0
 
     def write(self, events: Sequence[bytes]) -> None:
@@ -166,12 +169,18 @@ class SpoolFile:
             self._close()
 
     def close(self) -> None:
-        """Leave it to whoever keeps the spool. Idempotent."""
+        """Leave it to whoever keeps the spool. Idempotent; what is written after all gets a file of its own."""
         with self._lock:
+            self._left = self._left or self._file is not None
             self._close()
+
+    def _new_path(self) -> Path:
+        return self._spool.directory / f"{self._call}.{uuid4().hex[:12]}{SUFFIX}"
 
     def _opened(self) -> int:
         if self._file is None:
+            if self._left:
+                self.path, self._left = self._new_path(), False
             self._spool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Locked before it has the name by which keepers know it: one without a lock would be taken for left behind.
             begun = self.path.with_suffix(".begun")

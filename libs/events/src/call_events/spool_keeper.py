@@ -4,11 +4,11 @@ A file whose lock is free has lost its owner. Its records are appended in their 
 in the log already is a duplicate, and nothing is doubled however often a keeper is interrupted. Several keepers may
 look at one directory: the lock decides.
 
-**Who may still write.** A keeper first takes the right to speak for the call, as a worker that takes it over would,
-with a lease that is over at once: it stands in nobody's way. If nobody holds the call, everything is appended as its
-owner. If another worker speaks for it by now, that one decides how the call goes on and when it ends; of what lies here
-only what tells of the past is appended (what was said, done and used while the log was away, which nobody else can
-tell), and not what would act upon a call that is another's.
+**Who may still write.** If nobody but the worker that left the file has spoken for the call, the keeper takes the right
+to speak for it, with a lease that is over at once, and everything is appended as its owner. If another worker has
+spoken for it since (also one whose lease has run out in an outage, who is about to renew it), that one decides how the
+call goes on and when it ends; of what lies here only what tells of the past is appended (what was said, done and used
+while the log was away, which nobody else can tell), and not what would act upon a call that is another's.
 
 **Bequests.** A process that ends would take its journal along (``call_events.journal``): what the log acknowledged in
 the last ten seconds, and what a server that takes over after it may lack. So it leaves that here, and the keeper
@@ -37,6 +37,7 @@ from call_events.ids import CallId
 from call_events.journal import KEEP_S
 from call_events.ports import AnyEvent, EventLog
 from call_events.spool import Line, Spool, read_lines, sync_directory
+from call_events.telling import way
 
 log = structlog.get_logger()
 
@@ -68,6 +69,8 @@ class SpoolKeeper:
         self._spool = spool
         self._log = events
         self._bequests_after_s = bequests_after_s
+        #: Files that could not be replayed.
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Look again and again until cancelled. A disk that cannot be read is told and waited for."""
@@ -101,7 +104,10 @@ class SpoolKeeper:
                     continue
                 try:
                     events, refused = await self._replay(path)
-                except LogUnavailable:
+                except OSError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the keeper's edge: one file's trouble stays that file's
+                    self._tell(path, error)
                     done = Replayed(done.files, done.events, done.refused, done.left + 1)
                     continue
                 await asyncio.to_thread(path.unlink)
@@ -120,7 +126,10 @@ class SpoolKeeper:
             for line in await asyncio.to_thread(_lines, path):
                 if line.whole:
                     counts[await self._again(line.raw)] += 1
-        except LogUnavailable:
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell(path, error)
             return False
         for result, count in counts.items():
             metrics.JOURNAL_REPLAYED.labels(result).inc(count)
@@ -134,6 +143,19 @@ class SpoolKeeper:
         except (AppendRefused, BadEvent):
             return "refused"
         return "there" if appended.duplicate else "restored"
+
+    def _tell(self, path: Path, error: Exception) -> None:
+        """Once for each file; a log that is away is nobody's fault."""
+        if isinstance(error, LogUnavailable) or path.name in self._told:
+            return
+        self._told.add(path.name)
+        log.error(
+            "spool.cannot_be_replayed",
+            file=path.name,
+            error=type(error).__name__,
+            way=way(error),
+            mend="the keys of the call that the file is named after are not what they must be; it is tried again",
+        )
 
     async def _replay(self, path: Path) -> tuple[int, int]:
         """Append one file's records; how many were appended (or there already), and how many were refused."""
@@ -223,6 +245,9 @@ class _Right:
         return None
 
     async def _ask(self, event: AnyEvent) -> None:
+        if await self._log.owner(event.call) not in {None, event.producer}:
+            self._asked = True
+            return
         try:
             self._epoch = (await self._log.own(event.call, event.producer, lease_ms=0)).epoch
         except StaleOwner as refusal:

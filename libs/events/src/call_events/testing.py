@@ -134,6 +134,10 @@ class InMemoryEventLog:
         state.owner, state.lease_until = worker, now + lease_ms / 1000
         return Ownership(epoch=state.epoch)
 
+    async def owner(self, call: CallId) -> str | None:
+        """See ``ports.EventLog.owner``."""
+        return self._call(call).owner
+
     def recent(self, call: CallId) -> Sequence[bytes]:  # noqa: ARG002 - the port's
         """See ``ports.EventLog.recent``: there is nothing that could forget."""
         return ()

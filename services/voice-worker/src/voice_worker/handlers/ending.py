@@ -85,6 +85,12 @@ class Ending:
             await _reported(self._write_down(beside, faulted=faulted))
 
     async def _write_down(self, beside: asyncio.TaskGroup, *, faulted: bool) -> None:
+        try:
+            await self._drain(beside, faulted=faulted)
+        finally:
+            self._emitter.close()
+
+    async def _drain(self, beside: asyncio.TaskGroup, *, faulted: bool) -> None:
         async with asyncio.TaskGroup() as group:
             writing = [group.create_task(work) for work in self._emitter.jobs().values()]
             try:
@@ -99,7 +105,6 @@ class Ending:
             await self._emitter.drained(self._limits.drain_s)
             for task in writing:
                 task.cancel()
-        self._emitter.close()
 
     async def _give_up(self, beside: asyncio.TaskGroup) -> None:
         """After a fault: end the log, and the call unless two people are talking. Their conversation must go on.

@@ -10,7 +10,7 @@ The file is also where events go that memory has no room for; they come back fro
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -136,14 +136,22 @@ class Safety:
         if self._active and self._spool is not None:
             self._active = False
             self._unwritten.clear()
-            self._spool.discard()
+            self._when_written(self._spool.discard)
 
     def leave(self) -> None:
         """Let go of the file as it is: whoever keeps the spool takes it from here."""
         if self._spool is not None:
             self._active = False
             self._unwritten.clear()
-            self._spool.close()
+            self._when_written(self._spool.close)
+
+    def _when_written(self, let_go: Callable[[], None]) -> None:
+        """At once, or when the thread that writes is through: it has the file's lock while the disk works, and what it
+        writes belongs to this file."""
+        if self._writing is None or self._writing[1].done():
+            let_go()
+        else:
+            self._writing[1].add_done_callback(lambda _: let_go())
 
     @property
     def unwritten(self) -> int:
