@@ -219,3 +219,15 @@ def test_a_line_of_a_finding_cannot_be_forged() -> None:
 
 def test_numbers_are_told_in_runs() -> None:
     assert numbers([1, 2, 3, 7, 9, 10]) == "1 to 3, 7, 9 to 10"
+
+
+def test_an_event_whose_bytes_were_replaced_by_none_is_a_fault_where_the_index_knows_it() -> None:
+    spoiled = replace(WHOLE, entries=tuple(Entry(e.at, b"\x00{") if e.seq == 5 else e for e in WHOLE.entries))
+    found = {(one.code, one.place) for one in verify(spoiled) if one.is_fault}
+    assert (Code.OVERWRITTEN, "event 5") in found
+
+
+def test_a_call_that_ends_while_it_is_read_is_whole() -> None:
+    index = {name: seq for name, seq in (WHOLE.index or {}).items() if seq < LAST}
+    assert verify(replace(WHOLE, index=index, closed_at=None)) == []
+    assert verify(replace(WHOLE, closed_at=None)) != []

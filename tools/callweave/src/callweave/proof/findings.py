@@ -35,6 +35,9 @@ class Code(StrEnum):
     STREAM_MISSING = "stream-missing"
     CALL_MISSING = "call-missing"
     DIFFERS = "differs"
+    OVERWRITTEN = "overwritten"
+    CALLS_UNSEEN = "calls-unseen"
+    END_UNPROVEN = "end-unproven"
     UNDECODABLE = "undecodable"
     UNKNOWN_TYPE = "unknown-type"
     UNKNOWN_VERSION = "unknown-version"
@@ -138,12 +141,27 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.DIFFERS: Meaning(
         "fault",
         "the live log and the archive hold different bytes at this place",
-        "One of them was changed after the call was sealed. `verify --from archive` tells if the chain holds.",
+        "One of them was changed after the call was sealed. `verify --all` tells if the archive's chain holds.",
+    ),
+    Code.OVERWRITTEN: Meaning(
+        "fault",
+        "an entry that is no event, at a place where the log's index knows the id of one",
+        "Its bytes were changed after it was appended. Restore the event from a replica, a backup or the archive.",
+    ),
+    Code.CALLS_UNSEEN: Meaning(
+        "fault",
+        "the log has let calls go, and no archive was named in which they could be looked for",
+        "Name it: --archive, or CALLWEAVE_ARCHIVE.",
+    ),
+    Code.END_UNPROVEN: Meaning(
+        "note",
+        "nothing outside of the archive was asked which link is the newest, so links missing at the end do not show",
+        "Name the log beside it (REDIS_URL), which remembers the newest link; or compare with your own notes.",
     ),
     Code.UNDECODABLE: Meaning(
         "note",
         "an entry that is no event of any release; it keeps its place",
-        "Nothing in the log is wrong. Look at it with `callweave timeline CALL --json`; find who wrote it.",
+        "Look at it with `callweave timeline CALL --json`; find who wrote it.",
     ),
     Code.UNKNOWN_TYPE: Meaning(
         "note", "an event of a type this release does not know", "Read the call with a newer callweave."
@@ -231,7 +249,7 @@ class Finding:
         return plain(f"{self.call or 'chain'}: {self.level} {self.code}: {self.place}: {self.text}")
 
 
-def found(code: Code, call: str, place: str, text: str) -> Finding:
+def found(code: Code, call: str | None, place: str, text: str) -> Finding:
     """A finding of one of our own checks."""
     return Finding(code.value, call, place, text, MEANINGS[code].level)
 

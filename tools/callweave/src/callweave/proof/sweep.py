@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from call_archive.head import RedisHead
+from call_archive.ports import Head
 from call_archive.verify import ChainReport
 from call_events.codec import wire_type
 from call_events.ids import CallId
@@ -59,6 +60,8 @@ async def _absent(calls: Calls, call: CallId) -> Verdict:
         return Verdict(call, [removal], "")
     if calls.live is not None and await calls.live.has_let_go(call):
         return Verdict(call, [_missing(call, calls)], "")
+    if calls.archive is not None and await calls.archive.is_linked(call):
+        return await _gone(calls, call)
     await calls.load(call)
     raise UnknownCall(f"no place has call {call}")
 
@@ -85,11 +88,20 @@ async def by_day(calls: Calls, day: date) -> AsyncIterator[Verdict]:
                 if record is not None:
                     yield _verdict(record)
     if calls.archive is not None and calls.only is not Where.LIVE:
-        async for linked_on, one in calls.archive.linked_calls(until=day):
+        damaged: list[Finding] = []
+        if (cut := await calls.archive.cut(await _remembered(calls))) is not None:
+            damaged.append(cut)
+        async for linked_on, one in calls.archive.linked_calls(until=day, damaged=damaged):
             if linked_on < day:
                 break
             record = await calls.archive.load(one.call)
             yield _verdict(record) if record is not None else await _gone(calls, one.call)
+        for finding in damaged:
+            yield Verdict(None, [finding], "")
+
+
+async def _remembered(calls: Calls) -> Head | None:
+    return await RedisHead(calls.redis).newest() if calls.redis is not None else None
 
 
 async def _gone(calls: Calls, call: CallId) -> Verdict:
@@ -107,6 +119,9 @@ async def live_verdicts(calls: Calls) -> AsyncIterator[Verdict]:
         record = await calls.live.load(call)
         if record is not None:
             yield _verdict(record)
+    if calls.archive is None and calls.only is None and (unseen := [call async for call in calls.live.gone()]):
+        text = f"the log has let go of {len(unseen)}, and no archive is named"
+        yield Verdict(None, [found(Code.CALLS_UNSEEN, None, "the log", text)], "")
 
 
 async def archive_verdicts(calls: Calls) -> AsyncIterator[Verdict]:
@@ -114,7 +129,7 @@ async def archive_verdicts(calls: Calls) -> AsyncIterator[Verdict]:
     if calls.archive is None or calls.only is Where.LIVE:
         return
     report = ChainReport()
-    known = await RedisHead(calls.redis).newest() if calls.redis is not None else None
+    known = await _remembered(calls)
     faulty: set[str | None] = set()
     async for finding in calls.archive.prove(report, known):
         if finding.is_fault or finding.code == "removed":
@@ -128,6 +143,8 @@ async def archive_verdicts(calls: Calls) -> AsyncIterator[Verdict]:
         async for call in calls.live.gone():
             if call not in report.calls:
                 yield Verdict(call, [_missing(call, calls)], "")
+    if report.newest is not None and known is None:
+        yield Verdict(None, [found(Code.END_UNPROVEN, None, "the chain", "no remembered head to compare with")], "")
     if report.newest is not None and None not in faulty:
         newest = report.newest
         links = f"{report.links} link{'' if report.links == 1 else 's'}, {len(report.calls)} calls"
@@ -145,11 +162,22 @@ async def reconciled(calls: Calls, wanted: Sequence[CallId]) -> AsyncIterator[Ve
             yield await _reconciled(calls, call)
         return
     seen = set[CallId]()
-    for source in calls.sources:
-        async for call, _ in source.ids():
+    damaged: list[Finding] = []
+    if calls.archive is not None and calls.only is not Where.LIVE:
+        async for _, one in calls.archive.linked_calls(damaged=damaged):
+            if one.call not in seen:
+                seen.add(one.call)
+                yield await _reconciled(calls, one.call)
+    if calls.live is not None and calls.only is not Where.ARCHIVE:
+        async for call, _ in calls.live.ids():
             if call not in seen:
                 seen.add(call)
                 yield await _reconciled(calls, call)
+        async for call in calls.live.gone():
+            if call not in seen and calls.archive is not None:
+                yield await _reconciled(calls, call)
+    for finding in damaged:
+        yield Verdict(None, [finding], "")
 
 
 async def _reconciled(calls: Calls, call: CallId) -> Verdict:

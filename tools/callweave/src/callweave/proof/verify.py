@@ -27,6 +27,8 @@ _KINDS = {name.rpartition(".v")[0] for name in SCHEMAS}
 
 def verify(record: Record) -> list[Finding]:
     """Everything that is wrong with a call or worth knowing, as far as the record itself can tell."""
+    if not record.entries and record.findings:  # a sealed file that cannot be read has told why
+        return list(record.findings)
     if not record.entries:
         return [found(Code.STREAM_MISSING, record.call, "the log", "it is listed as a live call and has no events")]
     own = [*_numbering(record), *_identities(record), *_frame(record), *_index(record), *_receipts(record)]
@@ -104,7 +106,9 @@ def _frame(record: Record) -> Iterator[Finding]:
     sealed_open = record.where != "live" and end is None and record.head is not None
     if sealed_open and record.where == "archive":
         yield found(Code.NOT_CLOSED, record.call, f"event {events[-1].seq}", "it was sealed without its end")
-    if record.index is not None and end is not None and record.closed_at is None:
+    # The index is read before the events: a call that ends in between is not marked yet.
+    is_indexed = record.index is not None and end is not None and end <= max(record.index.values(), default=0)
+    if is_indexed and record.closed_at is None:
         yield found(Code.NOT_CLOSED, record.call, f"event {end}", "the call has ended and its log is not marked so")
 
 
@@ -123,7 +127,11 @@ def _index(record: Record) -> Iterator[Finding]:
             yield found(Code.INDEX_WRONG, record.call, place, "its id is not in the index")
         elif noted is not None and noted not in seqs:
             yield found(Code.INDEX_WRONG, record.call, place, f"the index says that it stands at {noted}")
-    there = {event.seq for event in record.events if not _is_undecodable(event)}
+    undecodable = {event.seq for event in record.events if _is_undecodable(event)}
+    for seq in sorted(undecodable.intersection(record.index.values())):
+        text = "the index has the id of an event there, and these bytes have none: they were changed"
+        yield found(Code.OVERWRITTEN, record.call, f"event {seq}", text)
+    there = {event.seq for event in record.events} - undecodable
     for event_id, noted in record.index.items():
         if event_id not in places and noted in there:
             yield found(Code.INDEX_WRONG, record.call, f"event {noted}", "the index knows another event there")

@@ -12,12 +12,12 @@ from call_archive.errors import ArchiveError, BadObject, NotThere
 from call_archive.findings import Code as ArchiveCode
 from call_archive.findings import Finding as ArchiveFinding
 from call_archive.model import Header, LinkedCall, SealedCall
-from call_archive.paths import CHAIN, call_path
+from call_archive.paths import CHAIN, call_path, link_path
 from call_archive.ports import Head, Store
 from call_archive.sealed import inspect_sealed
 from call_archive.signing import Verifier, load_verifier
 from call_archive.stores import S3Options, open_store
-from call_archive.verify import ChainReport, removed_text, verify_archive, verify_call
+from call_archive.verify import ChainReport, removed_text, verify_archive, verify_call, verify_link
 from call_events.ids import CallId
 from callweave.proof.findings import Finding, of_archive
 from callweave.readings import NotRecorded, Reading
@@ -63,9 +63,9 @@ class ArchivedCalls:
         except NotThere:
             return None
         sealed = inspect_sealed(content, path=path, tell=lambda *_: None)
-        linked, unlinked = (None, None) if sealed is None else await self._linked(sealed)
+        linked, link = (None, []) if sealed is None else await self._linked(sealed)
         found = await verify_call(self.archive, call, linked=linked, content=content)
-        findings = [of_archive(one) for one in (*found, *([unlinked] if unlinked else []))]
+        findings = [of_archive(one) for one in (*found, *link)]
         if sealed is None:
             return Record(call=call, where=Where.ARCHIVE, entries=(), findings=tuple(findings))
         return as_record(sealed, Where.ARCHIVE, findings)
@@ -76,8 +76,13 @@ class ArchivedCalls:
             at = one.opened_at or one.closed_at
             yield one.call, 0.0 if at is None else at.timestamp()
 
-    async def linked_calls(self, *, until: date | None = None) -> AsyncIterator[tuple[date, LinkedCall]]:
-        """Every call that was ever sealed and the day of its link, newest link first; damaged links are passed over."""
+    async def linked_calls(
+        self, *, until: date | None = None, damaged: list[Finding] | None = None
+    ) -> AsyncIterator[tuple[date, LinkedCall]]:
+        """Every call that was ever sealed and the day of its link, newest link first.
+
+        Links that are missing or cannot be read are passed over, and told in ``damaged``.
+        """
         last = await self.archive.last_number()
         if until is not None:
             midnight = datetime.combine(until + timedelta(days=1), time(), UTC)
@@ -85,7 +90,12 @@ class ArchivedCalls:
         for number in range(last, 0, -1):
             try:
                 stored = await self.archive.link(number)
-            except (NotThere, BadObject):
+            except (NotThere, BadObject) as error:
+                if damaged is not None:
+                    gone = isinstance(error, NotThere)
+                    code = ArchiveCode.LINK_MISSING if gone else ArchiveCode.LINK_UNREADABLE
+                    text = f"link {number} is gone" if gone else "its bytes are no link"
+                    damaged.append(of_archive(ArchiveFinding(code, None, link_path(number), text)))
                 continue
             for one in reversed(stored.link.calls):
                 yield date.fromisoformat(stored.link.day), one
@@ -115,17 +125,32 @@ class ArchivedCalls:
         async for one in verify_archive(self.archive, known_head=known_head, verifier=self._verifier, report=report):
             yield of_archive(one)
 
-    async def _linked(self, sealed: SealedCall) -> tuple[LinkedCall | None, ArchiveFinding | None]:
-        """As its link names it, of the day on which it was sealed or of a later one; else why it is not known."""
+    async def _linked(self, sealed: SealedCall) -> tuple[LinkedCall | None, list[ArchiveFinding]]:
+        """As its link names it, of the day on which it was sealed or a later one, and what is wrong with that link."""
         call, path = sealed.call, call_path(sealed.call)
         try:
-            async for _, one in self.archive.linked(since=sealed.manifest.sealed_at.date()):
+            async for stored, one in self.archive.linked(since=sealed.manifest.sealed_at.date()):
                 if one.call == call:
-                    return one, None
+                    return one, await verify_link(self.archive, stored, verifier=self._verifier)
         except BadObject as error:
-            return None, ArchiveFinding(ArchiveCode.LINK_UNREADABLE, None, CHAIN, str(error))
+            return None, [ArchiveFinding(ArchiveCode.LINK_UNREADABLE, None, CHAIN, str(error))]
         text = "no link of the chain names it; an archiver that has just sealed it links it within seconds"
-        return None, ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text)
+        return None, [ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text)]
+
+    async def is_linked(self, call: CallId) -> bool:
+        """Whether the chain says that the call was sealed. Reads all of it."""
+        async for _, one in self.linked_calls():
+            if one.call == call:
+                return True
+        return False
+
+    async def cut(self, known: Head | None) -> Finding | None:
+        """Whether the chain ends before the link that is remembered outside as the newest."""
+        last = await self.archive.last_number()
+        if known is None or known.number <= last:
+            return None
+        text = f"link {known.number} was written, but the newest here is {last}: the end of the chain is gone"
+        return of_archive(ArchiveFinding(ArchiveCode.CHAIN_CUT, None, link_path(known.number), text))
 
 
 def as_record(sealed: SealedCall, where: Where, findings: Iterable[Finding]) -> Record:

@@ -123,6 +123,8 @@ def _unpacked(content: bytes, path: str) -> bytes:
         while content:
             unpacker = zstandard.ZstdDecompressor().decompressobj()
             lines += unpacker.decompress(content)
+            if not unpacker.eof:
+                raise NoExport(f"{path} ends in the middle; callweave verify --from archive tells more")
             content = unpacker.unused_data
     except zstandard.ZstdError:
         raise NoExport(f"{path} cannot be unpacked; callweave verify --from archive tells more") from None
