@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -195,3 +196,28 @@ async def test_abandoned_tokens_behind_many_that_are_in_work_are_found(redis: Re
         await jobs.reclaim()
 
     assert bench.waiting == 1
+
+
+@pytest.mark.parametrize("fields", [{"x": "y"}, {"c": "no call/{}"}, {"c": b"\xff"}])
+@pytest.mark.parametrize("by", ["read", "reclaimed"])
+async def test_a_doorbell_that_names_no_call_is_passed_over_and_told_without_its_content(
+    redis: Redis, fields: dict[str, bytes | str], by: str
+) -> None:
+    await create_groups(redis, "g")
+    bell = keys.call_keys(FINE).bell
+    raw: Any = fields
+    await redis.xadd(bell, raw)
+    if by == "reclaimed":
+        await redis.xreadgroup("g", "a dead worker", {bell: ">"})
+    await RedisEventLog(redis).append(started(FINE))
+    with capture_logs() as lines:
+        async with consuming(redis, everything):
+            await reaches(redis, FINE, 1)
+
+            async def all_done() -> bool:
+                return bool((await redis.xpending(bell, "g"))["pending"] == 0)
+
+            await wait_until(all_done, what="the bad one is acknowledged")
+    (told,) = [line for line in lines if line["event"] == "consumer.bad_doorbell"]
+    assert told["bell"] == bell
+    assert "no call" not in str(told)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from archiver.handlers.leaving import Departures
@@ -57,3 +58,25 @@ async def test_what_does_not_go_is_left_to_the_sweep_which_counts_what_stays() -
     (line,) = [line for line in lines if line["event"] == "archive.calls_stay_in_redis"]
     assert (line["calls"], line["oldest"], line["groups"]) == (1, ONE, ["ccm"])
     assert "ARCHIVER_GROUPS" in line["mend"]
+
+
+async def test_one_call_that_cannot_be_looked_at_keeps_no_other_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, gauges = FakeCalls(going={ONE: Going.WAITS, TWO: Going.GONE}), FakeGauges()
+    departures = Departures(calls, gauges, ManualClock())
+    let_go = calls.let_go
+
+    async def bad(call: CallId) -> Going:
+        if call == ONE:
+            raise ResponseError("WRONGTYPE")
+        return await let_go(call)
+
+    monkeypatch.setattr(calls, "let_go", bad)
+    departures.soon(ONE)
+    departures.soon(TWO)
+    with capture_logs() as lines:
+        await departures.follow_up()
+        await departures.sweep()
+        await departures.sweep()
+    assert gauges.told == ["let go"] * 3, "of TWO, which the fake has for ever"
+    told = [line for line in lines if line["event"] == "archive.cannot_look_at_call"]
+    assert [(line["call"], line["error"]) for line in told] == [(ONE, "ResponseError")]

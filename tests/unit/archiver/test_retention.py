@@ -3,7 +3,10 @@
 from datetime import timedelta
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from archiver.handlers.retention import Retention
+from call_archive.errors import ErasureRefused
 from call_archive.findings import Code
 from call_archive.paths import link_path
 from call_archive.verify import verify_archive
@@ -14,8 +17,31 @@ from unit.archiver.fakes import FakeBookmark, FakeGauges
 DAY = 86_400
 
 
-def retention(site: Site, bookmark: FakeBookmark, gauges: FakeGauges) -> Retention:
-    return Retention(site.store, site.chain, bookmark, gauges, site.clock, keep=timedelta(days=30), by=BY)
+class FakeLive:
+    """What is still in Redis, and what of it is not finished."""
+
+    def __init__(self, *unfinished: str) -> None:
+        self.unfinished = set(unfinished)
+        self.forgotten: list[str] = []
+
+    async def forget(self, call: CallId) -> bool:
+        if call in self.unfinished:
+            raise ErasureRefused(f"call {call}: a group has not finished with it")
+        self.forgotten.append(call)
+        return True
+
+
+def retention(site: Site, bookmark: FakeBookmark, gauges: FakeGauges, live: FakeLive | None = None) -> Retention:
+    return Retention(
+        site.store,
+        site.chain,
+        bookmark,
+        gauges,
+        site.clock,
+        live=live or FakeLive(),
+        keep=timedelta(days=30),
+        by=BY,
+    )
 
 
 async def there(site: Site) -> set[str]:
@@ -57,3 +83,17 @@ async def test_a_link_that_cannot_be_read_does_not_stop_it(tmp_path: Path) -> No
     site.clock.advance(31 * DAY)
     assert await retention(site, FakeBookmark(), gauges).once() == 2
     assert await there(site) == {CallId("call-2")}
+
+
+async def test_what_a_group_has_not_finished_with_is_not_called_removed(tmp_path: Path) -> None:
+    """Nor is anything behind it passed over: it is looked at again, and what went is not told twice."""
+    site, bookmark, gauges, live = Site(tmp_path), FakeBookmark(), FakeGauges(), FakeLive("call-1")
+    await site.seal("call-1", "call-2")
+    site.clock.advance(31 * DAY)
+    with capture_logs() as lines:
+        assert await retention(site, bookmark, gauges, live).once() == 0
+    assert [(one["event"], one["call"]) for one in lines] == [("archive.retention_waits_for_call", "call-1")]
+    assert await there(site) == {"call-1", "call-2"}
+    live.unfinished.clear()
+    assert await retention(site, bookmark, gauges, live).once() == 2
+    assert (live.forgotten, await there(site)) == (["call-1", "call-2"], set())

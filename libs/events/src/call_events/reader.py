@@ -12,8 +12,8 @@ from redis.exceptions import RedisError, ResponseError
 from call_events import keys
 from call_events.cluster import ClusterClient
 from call_events.connection import BLOCK_MS
+from call_events.doorbells import offer
 from call_events.errors import LogUnavailable
-from call_events.ids import CallId
 from call_events.ports import Clock
 from call_events.runner import passes, translated
 from call_events.workbench import Workbench, is_told_to_end
@@ -103,11 +103,11 @@ class DoorbellReader:
         streams: dict[Any, Any] = {keys.bell(tag): start for tag in self._together[number]}
         answer: Any = await self._redis.xreadgroup(self._group, self._worker, streams, count=count, block=block)
         self._last_good[number] = self._clock.monotonic()
-        rung = _entries(answer)
-        for token, fields in rung:
-            if fields:  # an entry of our own pending list that was trimmed has none
-                self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
-        return len(rung)
+        count = 0
+        for bell, rung in _entries(answer):
+            count += len(rung)
+            await offer(self._redis, self._bench, self._group, bell, rung)
+        return count
 
     async def _recover(self, error: LogUnavailable | RedisError | OSError) -> None:
         if has_no_group(error):
@@ -146,9 +146,10 @@ def has_no_group(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and ("NOGROUP" in str(error) or "no such key" in str(error))
 
 
-def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """XREADGROUP's answer, RESP3 map or RESP2 pairs, as one list."""
-    found: list[tuple[bytes, dict[bytes, bytes]]] = []
-    for value in answer.values() if isinstance(answer, dict) else (pair[1] for pair in answer or ()):
-        found += value[0] if value and isinstance(value[0], list) else value
-    return found
+def _entries(answer: Any) -> list[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """XREADGROUP's answer by streams: RESP3 has a map, each value wrapped once more; RESP2 has pairs."""
+    streams = answer.items() if isinstance(answer, dict) else answer or ()
+    return [
+        (name.decode(), entries[0] if entries and isinstance(entries[0], list) else entries)
+        for name, entries in streams
+    ]

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from call_events import keys
 from call_events.claims import GroupClaims
 from call_events.cluster import ClusterClient
+from call_events.doorbells import offer
 from call_events.errors import LogUnavailable
 from call_events.held import Held
 from call_events.ids import CallId
@@ -108,8 +109,7 @@ class Upkeep:
             start_id=self._reclaim_from.get(tag, "0-0"),
             count=max(1, min(_PAGE, self._bench.free)),
         )
-        for token, fields in entries:
-            self._bench.offer(token.decode(), CallId(fields[b"c"].decode()))
+        await offer(self._redis, self._bench, self._group, keys.bell(tag), entries)
 
     async def wake(self) -> float | None:
         """Ring for every call whose time has come; seconds until the next one's time, by the server's clock."""

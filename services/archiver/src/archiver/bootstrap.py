@@ -20,7 +20,7 @@ from archiver.handlers.sealing import Sealing
 from archiver.handlers.tidying import keep_tidy
 from archiver.settings import Settings
 from call_archive.chain import Chain, Gatherer
-from call_archive.erasure import GROUP
+from call_archive.erasure import GROUP, RedisLiveLog
 from call_archive.errors import ChainBroken, StoreUnavailable
 from call_archive.head import RedisHead
 from call_archive.ports import Store
@@ -65,7 +65,9 @@ class Archiver:
         }
         if settings.keep_days is not None:
             keep, bookmark = timedelta(days=settings.keep_days), RedisBookmark(runner)
-            retention = Retention(store, chain, bookmark, gauges, clock, keep=keep, by=instance)
+            retention = Retention(
+                store, chain, bookmark, gauges, clock, live=RedisLiveLog(redis), keep=keep, by=instance
+            )
             self._sweeps["retention"] = retention.run
         options = ConsumerOptions(slots=settings.slots, lease_s=settings.lease_s, stop_budget_s=settings.stop_budget_s)
         self._consumer = Consumer(

@@ -119,7 +119,7 @@ class RedisCalls:
         found: list[CallId] = []
         for tag in keys.TAGS:
             (answer,) = await self._runner.ask(("ZRANGE", keys.live(tag), 0, _MOST_PER_SHARD - 1))
-            found += [CallId(call.decode()) for call in answer]
+            found += [CallId(call.decode("utf-8", "backslashreplace")) for call in answer]
         return found
 
     async def last_at(self, call: CallId) -> datetime | None:

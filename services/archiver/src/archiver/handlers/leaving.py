@@ -9,6 +9,7 @@ from archiver.ports import Gauges, Going, Leaving
 from call_events.errors import LogUnavailable
 from call_events.ids import CallId
 from call_events.ports import Clock
+from call_events.telling import way
 
 log = structlog.get_logger()
 
@@ -40,6 +41,8 @@ class Departures:
         self._clock = clock
         self._sweep_s = sweep_s
         self._soon: dict[CallId, int] = {}
+        #: Calls that could not be looked at.
+        self._told: set[CallId] = set()
 
     def soon(self, call: CallId) -> None:
         """This call is about to be committed as sealed."""
@@ -66,7 +69,7 @@ class Departures:
             LogUnavailable: Redis could not be asked; they are kept.
         """
         for call, tries in list(self._soon.items()):
-            going = await self._leaving.let_go(call)
+            going = await self._let_go(call)
             if going is Going.GONE:
                 self._gauges.let_go()
                 log.info("archive.let_go", call=call)
@@ -91,7 +94,7 @@ class Departures:
         """
         open_calls, ended, oldest = 0, 0, _Waiting()
         for call in await self._leaving.remaining():
-            match await self._leaving.let_go(call):
+            match await self._let_go(call):
                 case Going.GONE:
                     self._gauges.let_go()
                     log.info("archive.let_go", call=call)
@@ -112,6 +115,31 @@ class Departures:
                 "callweave parked. A group that is not used here must not stand in ARCHIVER_GROUPS",
             )
 
+    async def _let_go(self, call: CallId) -> Going:
+        """One call whose keys are not what they must be stays; the others go on."""
+        try:
+            going = await self._leaving.let_go(call)
+        except LogUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - the sweep's edge: one call's trouble stays that call's
+            self._tell(call, error)
+            return Going.WAITS
+        self._told.discard(call)
+        return going
+
+    def _tell(self, call: CallId, error: Exception) -> None:
+        if call not in self._told:
+            self._told.add(call)
+            log.error(
+                "archive.cannot_look_at_call",
+                call=call,
+                error=type(error).__name__,
+                way=way(error),
+                mend="its keys are not what they must be: callweave verify; it is looked at again with every sweep",
+            )
+
     async def _waiting(self, call: CallId) -> _Waiting:
+        if call in self._told:
+            return _Waiting()
         last_at = await self._leaving.last_at(call)
         return _Waiting(0.0 if last_at is None else (self._clock.now() - last_at).total_seconds(), call)

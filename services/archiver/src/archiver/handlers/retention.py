@@ -8,8 +8,8 @@ import structlog
 from archiver.ports import Bookmark, Gauges
 from call_archive.archive import Archive
 from call_archive.chain import Chain
-from call_archive.erasure import remove
-from call_archive.errors import ArchiveError, BadObject, NotThere
+from call_archive.erasure import LiveLog, remove
+from call_archive.errors import ArchiveError, BadObject, ErasureRefused, NotThere
 from call_archive.model import Removal, StoredLink
 from call_archive.ports import Store
 from call_events.errors import LogUnavailable
@@ -25,9 +25,19 @@ class Retention:
     """Goes along the chain behind time."""
 
     def __init__(
-        self, store: Store, chain: Chain, bookmark: Bookmark, gauges: Gauges, clock: Clock, *, keep: timedelta, by: str
+        self,
+        store: Store,
+        chain: Chain,
+        bookmark: Bookmark,
+        gauges: Gauges,
+        clock: Clock,
+        *,
+        live: LiveLog,
+        keep: timedelta,
+        by: str,
     ) -> None:
-        """``keep``: how long after it was sealed a content is kept."""
+        """``keep``: how long after it was sealed a content is kept. ``live``: where it may still be as well."""
+        self._live = live
         self._store = store
         self._archive = Archive(store)
         self._chain = chain
@@ -63,18 +73,28 @@ class Retention:
                 continue
             if stored.link.at > before:
                 break
-            removed += await self._remove(stored)
+            count, waits = await self._remove(stored)
+            removed += count
+            if waits:
+                break
             await self._bookmark.set(number)
         return removed
 
-    async def _remove(self, stored: StoredLink) -> int:
-        due = [
-            Removal(call=one.call, object=one.object, why="retention", by=self._by)
-            for one in stored.link.calls
-            if await self._archive.has(one.call)
-        ]
+    async def _remove(self, stored: StoredLink) -> tuple[int, bool]:
+        """How many went, and whether one must be kept for now: what the chain calls removed must be nowhere."""
+        due, waits = list[Removal](), False
+        for one in stored.link.calls:
+            if not await self._archive.has(one.call):
+                continue
+            try:
+                await self._live.forget(one.call)
+            except ErasureRefused as error:
+                waits = True
+                log.warning("archive.retention_waits_for_call", call=one.call, error=str(error))
+            else:
+                due.append(Removal(call=one.call, object=one.object, why="retention", by=self._by))
         if due:
             await remove(self._store, self._chain, due)
             self._gauges.removed(len(due))
             log.info("archive.removed", calls=len(due), link=stored.link.number, why="retention")
-        return len(due)
+        return len(due), waits
