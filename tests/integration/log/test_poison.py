@@ -221,3 +221,18 @@ async def test_a_doorbell_that_names_no_call_is_passed_over_and_told_without_its
     (told,) = [line for line in lines if line["event"] == "consumer.bad_doorbell"]
     assert told["bell"] == bell
     assert "no call" not in str(told)
+
+
+@pytest.mark.parametrize("fields", [{"x": "y"}, {"c": b"\xff"}])
+async def test_what_names_no_call_ends_no_side_task(redis: Redis, fields: dict[str, bytes | str]) -> None:
+    await create_groups(redis, "g")
+    await RedisEventLog(redis).append(started(FINE))
+    at, tag, raw = keys.call_keys(FINE), keys.tag_of(FINE), dict[Any, Any](fields)
+    await redis.zadd(keys.live(tag), {b"\xff": 0})
+    await redis.zadd(keys.wake(tag, "g"), {b"\xff": 0})
+    await redis.xadd(at.bell, raw)
+    jobs = upkeep(redis, Workbench(4))
+    await jobs.sweep()
+    await jobs.wake()
+    await redis.xreadgroup("g", "w1", {at.bell: ">"})
+    await jobs.hand_back()

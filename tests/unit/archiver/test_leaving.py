@@ -80,3 +80,20 @@ async def test_one_call_that_cannot_be_looked_at_keeps_no_other_here(monkeypatch
     assert gauges.told == ["let go"] * 3, "of TWO, which the fake has for ever"
     told = [line for line in lines if line["event"] == "archive.cannot_look_at_call"]
     assert [(line["call"], line["error"]) for line in told] == [(ONE, "ResponseError")]
+
+
+@pytest.mark.parametrize("question", ["last_at", "waits_for"])
+async def test_a_call_whose_waiting_cannot_be_looked_at_ends_no_sweep(
+    monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    clock, gauges = ManualClock(), FakeGauges()
+    calls = FakeCalls(going={ONE: Going.WAITS, TWO: Going.GONE}, ended_at=clock.now() - timedelta(hours=1))
+
+    async def bad(_: CallId) -> None:
+        raise ResponseError("WRONGTYPE")
+
+    monkeypatch.setattr(calls, question, bad)
+    with capture_logs() as lines:
+        await Departures(calls, gauges, clock).sweep()
+    assert (gauges.told, gauges.left and gauges.left[:2]) == (["let go"], (0, 1))
+    assert [line["call"] for line in lines if line["event"] == "archive.cannot_look_at_call"] == [ONE]

@@ -25,7 +25,7 @@ async def offer(
     for token, fields in rung:
         if not fields:  # an entry of our own pending list that was trimmed has none
             continue
-        call = _call_of(fields)
+        call = call_of(fields)
         if call is None:
             bad.append(token)
         else:
@@ -41,8 +41,14 @@ async def offer(
         )
 
 
-def _call_of(fields: Mapping[bytes, bytes]) -> CallId | None:
+def call_of(fields: Mapping[bytes, bytes]) -> CallId | None:
+    """The call that a doorbell names; absent if it names none."""
+    return named(fields.get(b"c", b""))
+
+
+def named(raw: bytes) -> CallId | None:
+    """A call as a set of calls names it; absent if no call can be named so."""
     try:
-        return call_id(fields[b"c"].decode())
-    except (KeyError, UnicodeDecodeError, BadCallId):
+        return call_id(raw.decode())
+    except (UnicodeDecodeError, BadCallId):
         return None

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 
 from call_events import keys, metrics
 from call_events.claims import GroupClaims
+from call_events.doorbells import call_of, named
 from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock
@@ -59,7 +60,7 @@ class Sweeper:
         start = rung = 0
         while page := await self._page(tag, start):
             start += len(page)
-            rung += await self._ring_for_lost(tag, page)
+            rung += await self._ring_for_lost(tag, [call for raw in page if (call := named(raw)) is not None])
             if len(page) < _PAGE:
                 break
             await asyncio.sleep(self._page_s)
@@ -73,9 +74,9 @@ class Sweeper:
                 mend="their doorbells were lost, now they go on; look for an error of Redis some minutes ago",
             )
 
-    async def _page(self, tag: str, start: int) -> list[CallId]:
+    async def _page(self, tag: str, start: int) -> list[bytes]:
         page: Any = await self._redis.zrange(keys.live(tag), start, start + _PAGE - 1)
-        return [CallId(call.decode()) for call in page]
+        return list(page)
 
     async def _ring_for_lost(self, tag: str, page: Sequence[CallId]) -> int:
         idle = await self._claims.idle(page, now=self._clock.now())
@@ -100,4 +101,4 @@ class Sweeper:
                 pipe.xrange(bell, entry["message_id"], entry["message_id"])
             taken: Any = await pipe.execute()
         doorbells = [*unread, *(entry for entries in taken for entry in entries)]
-        return {CallId(fields[b"c"].decode()) for _, fields in doorbells}
+        return {call for _, fields in doorbells if (call := call_of(fields)) is not None}

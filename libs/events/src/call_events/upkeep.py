@@ -13,10 +13,9 @@ from redis.exceptions import RedisError
 from call_events import keys
 from call_events.claims import GroupClaims
 from call_events.cluster import ClusterClient
-from call_events.doorbells import offer
+from call_events.doorbells import call_of, named, offer
 from call_events.errors import LogUnavailable
 from call_events.held import Held
-from call_events.ids import CallId
 from call_events.options import ConsumerOptions
 from call_events.ports import Clock
 from call_events.reader import create_groups, has_no_group
@@ -123,7 +122,7 @@ class Upkeep:
             raise clock
         now_ms = clock[0] * 1000 + clock[1] // 1000
         served = [shard for shard in shards if not isinstance(shard, BaseException)]  # on a Cluster one master may fail
-        times = [(float(at), CallId(call.decode())) for shard in served for call, at in shard]
+        times = [(float(at), call) for shard in served for raw, at in shard if (call := named(raw)) is not None]
         async with asyncio.TaskGroup() as tasks:
             for at, call in times:
                 if at <= now_ms:
@@ -154,7 +153,7 @@ class Upkeep:
         kept: list[Any] = []
         for token in (entry["message_id"] for entry in pending):
             entries: Any = await self._redis.xrange(bell, token, token)
-            calls = [CallId(fields[b"c"].decode()) for _, fields in entries]
+            calls = [call for _, fields in entries if (call := call_of(fields)) is not None]
             if not (calls and await self._claims.pass_on(calls[0], token.decode())):
                 kept.append(token)
         if (

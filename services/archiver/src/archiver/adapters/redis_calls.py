@@ -16,7 +16,7 @@ from call_events.claims import read_receipt
 from call_events.codec import decode
 from call_events.entries import Entry, script_entries
 from call_events.errors import BadEvent
-from call_events.ids import CallId
+from call_events.ids import CallId, call_id
 from call_events.runner import ScriptRunner
 
 #: Entries in one answer.
@@ -82,6 +82,7 @@ class RedisCalls:
 
     async def let_go(self, call: CallId) -> Going:
         """See ``ports.Leaving``."""
+        call_id(call)  # the set of live calls may have been written past the scripts
         receipts, closed = await self._runner.ask(
             ("XREVRANGE", keys.group_keys(GROUP, call).receipts, "+", "-", "COUNT", _LAST_RECEIPTS),
             ("HEXISTS", keys.call_keys(call).dedupe, "#closed"),

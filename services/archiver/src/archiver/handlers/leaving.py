@@ -1,6 +1,7 @@
 """Lets sealed calls go from Redis: soon after their commit; what was missed then (a crash in between), by a sweep."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -110,7 +111,7 @@ class Departures:
                 calls=ended,
                 oldest=oldest.call,
                 age_s=round(oldest.age_s),
-                groups=await self._leaving.waits_for(oldest.call) or "none: it was passed over, and is not sealed",
+                groups=await self._waits_for(oldest.call),
                 mend="see whether these groups run, and why they have not finished with it: callweave log status, "
                 "callweave parked. A group that is not used here must not stand in ARCHIVER_GROUPS",
             )
@@ -141,5 +142,21 @@ class Departures:
     async def _waiting(self, call: CallId) -> _Waiting:
         if call in self._told:
             return _Waiting()
-        last_at = await self._leaving.last_at(call)
+        try:
+            last_at = await self._leaving.last_at(call)
+        except LogUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - as when it is let go
+            self._tell(call, error)
+            return _Waiting()
         return _Waiting(0.0 if last_at is None else (self._clock.now() - last_at).total_seconds(), call)
+
+    async def _waits_for(self, call: CallId) -> Sequence[str]:
+        try:
+            groups = await self._leaving.waits_for(call)
+        except LogUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - as when it is let go
+            self._tell(call, error)
+            return "not known: its keys are not what they must be"
+        return groups or "none: it was passed over, and is not sealed"
