@@ -64,7 +64,7 @@ class Retention:
         Raises:
             StoreUnavailable, LogUnavailable, ChainBroken: could not go on; what is done is done.
         """
-        removed, before = 0, self._clock.now() - self._keep
+        removed, held_up, before = 0, False, self._clock.now() - self._keep
         for number in range(await self._bookmark.get() + 1, await self._archive.last_number() + 1):
             try:
                 stored = await self._archive.link(number)
@@ -75,9 +75,9 @@ class Retention:
                 break
             count, waits = await self._remove(stored)
             removed += count
-            if waits:
-                break
-            await self._bookmark.set(number)
+            held_up = held_up or waits
+            if not held_up:  # the next round begins where the first that waits is
+                await self._bookmark.set(number)
         return removed
 
     async def _remove(self, stored: StoredLink) -> tuple[int, bool]:
