@@ -29,6 +29,7 @@ A, B, C = CallId("call-a"), CallId("call-b"), CallId("call-c")
 
 def calls_of(site: Site, *, verifier: Verifier | None = None, redis: Redis | None = None) -> Calls:
     archive = ArchivedCalls(site.store, verifier)
+    archive.keeper = None if redis is None else RedisHead(redis)
     live = None if redis is None else LiveCalls(redis)
     return Calls(Settings(), live, archive, archive.readings, redis=redis)
 
@@ -128,3 +129,37 @@ async def test_calls_that_were_let_go_are_not_passed_over_where_no_archive_is_na
     await redis.zadd(keys.gone(keys.TAGS[0]), {"call-x": 1.0})
     live_only = Calls(Settings(), LiveCalls(redis), None, ArchivedCalls(Site(tmp_path).store).readings, redis=redis)
     assert await told(live_verdicts(live_only)) == [(None, "calls-unseen", "fault")]
+
+
+@pytest.mark.parametrize("later", [0, 86_400])
+async def test_a_call_that_was_replaced_is_not_proven_by_a_link_that_was_appended_for_it(
+    tmp_path: Path, later: float
+) -> None:
+    site = await three(tmp_path)
+    lose(tmp_path, call_path(B))
+    forger = Site(tmp_path, clock=site.clock)
+    await forger.chain.open()
+    forger.clock.advance(later)
+    await forger.seal(B, utterances=1)
+    found = await told(named(calls_of(site), [B]))
+    assert (B, "object-edited", "fault") in found
+    assert (B, "linked-twice", "fault") in found
+    assert (B, "object-edited", "fault") in await told(reconciled(calls_of(site), [B]))
+
+
+async def test_a_call_is_not_proven_while_the_link_that_named_it_first_may_be_gone(tmp_path: Path) -> None:
+    site = await three(tmp_path)
+    lose(tmp_path, link_path(2))
+    lose(tmp_path, call_path(B))
+    forger = Site(tmp_path, clock=site.clock)
+    await forger.chain.open()
+    await forger.seal(B, utterances=1)
+    assert (B, "link-missing", "fault") in await told(named(calls_of(site), [B]))
+
+
+async def test_a_link_that_is_none_does_not_end_the_look_at_a_day(tmp_path: Path) -> None:
+    site = await three(tmp_path)
+    spoil(tmp_path, link_path(2), b"garbage")
+    found = await told(by_day(calls_of(site), DAY))
+    assert (None, "link-unreadable", "fault") in found
+    assert {call for call, *_ in found} == {A, B, C, None} - {B}
