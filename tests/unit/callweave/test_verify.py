@@ -231,3 +231,10 @@ def test_a_call_that_ends_while_it_is_read_is_whole() -> None:
     index = {name: seq for name, seq in (WHOLE.index or {}).items() if seq < LAST}
     assert verify(replace(WHOLE, index=index, closed_at=None)) == []
     assert verify(replace(WHOLE, closed_at=None)) != []
+
+
+def test_an_event_whose_bytes_were_replaced_is_a_fault_where_a_receipt_says_that_it_was_sent() -> None:
+    """Without any index, as in the archive and in files."""
+    entries = tuple(Entry(e.at, b"\x00{") if e.seq == 12 else e for e in WHOLE.entries)
+    found = {(one.code, one.place) for one in verify(replace(WHOLE, entries=entries, index=None)) if one.is_fault}
+    assert found == {(Code.OVERWRITTEN, "event 12")}

@@ -168,7 +168,7 @@ def inspect_sealed(content: bytes, *, path: str, tell: Tell) -> SealedCall | Non
 
 def _lines(content: bytes, path: str, tell: Tell) -> list[bytes]:
     try:
-        text = b"".join(_unpacked(content, path))
+        text = b"".join(unpacked(content, path))
     except BadObject as error:
         tell(Code.UNREADABLE, path, str(error).removeprefix(f"{path}: "))
         return []
@@ -177,7 +177,12 @@ def _lines(content: bytes, path: str, tell: Tell) -> list[bytes]:
     return text.removesuffix(b"\n").split(b"\n")
 
 
-def _unpacked(content: bytes, path: str) -> Iterator[bytes]:
+def unpacked(content: bytes, path: str) -> Iterator[bytes]:
+    """The lines of a file, a piece at a time.
+
+    Raises:
+        BadObject: it is cut off, no zstd, or unpacks to more than any call has.
+    """
     total = 0
     while content:
         unpacker = zstandard.ZstdDecompressor().decompressobj()

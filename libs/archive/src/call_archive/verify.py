@@ -123,10 +123,6 @@ class ChainReader:
         elif known_head is not None and (fault := await self._head_fault(known_head)):
             yield Finding(Code.LINK_EDITED, None, link_path(known_head.number), fault)
 
-    async def around(self, number: int) -> list[Finding]:
-        """What is wrong with one link, and with the one before it."""
-        return [finding for one in range(max(1, number - 1), number + 1) for finding in await self._one(one)]
-
     async def _head_fault(self, head: Head) -> str | None:
         try:
             stored = await self._archive.link(head.number)
@@ -191,16 +187,6 @@ class ChainReader:
             if linked is None or linked.object != removal.object:
                 tell(Code.NOT_LINKED, "a content was removed that the chain does not name", removal.call)
             self.report.removed.setdefault(removal.call, (removal, stored))
-
-
-async def verify_link(archive: Archive, stored: StoredLink, *, verifier: Verifier | None = None) -> list[Finding]:
-    """Whether one link is signed as it must be and follows the one before it. What lies further back takes the whole
-    chain (:class:`ChainReader`).
-
-    Raises:
-        StoreUnavailable: the store could not be asked.
-    """
-    return await ChainReader(archive, verifier=verifier).around(stored.link.number)
 
 
 async def verify_archive(

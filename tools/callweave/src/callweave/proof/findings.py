@@ -145,7 +145,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     ),
     Code.OVERWRITTEN: Meaning(
         "fault",
-        "an entry that is no event, at a place where the log's index knows the id of one",
+        "an entry that is no event, and the index has the id of one there, or a receipt says it was sent",
         "Its bytes were changed after it was appended. Restore the event from a replica, a backup or the archive.",
     ),
     Code.CALLS_UNSEEN: Meaning(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from call_archive.findings import Code as ArchiveCode
 from call_archive.head import RedisHead
 from call_archive.ports import Head
 from call_archive.verify import ChainReport
@@ -88,15 +89,12 @@ async def by_day(calls: Calls, day: date) -> AsyncIterator[Verdict]:
                 if record is not None:
                     yield _verdict(record)
     if calls.archive is not None and calls.only is not Where.LIVE:
-        damaged: list[Finding] = []
-        if (cut := await calls.archive.cut(await _remembered(calls))) is not None:
-            damaged.append(cut)
-        async for linked_on, one in calls.archive.linked_calls(until=day, damaged=damaged):
+        async for linked_on, one in calls.archive.linked_calls(until=day):
             if linked_on < day:
                 break
             record = await calls.archive.load(one.call)
             yield _verdict(record) if record is not None else await _gone(calls, one.call)
-        for finding in damaged:
+        for finding in await calls.archive.chain_faults():
             yield Verdict(None, [finding], "")
 
 
@@ -161,10 +159,14 @@ async def reconciled(calls: Calls, wanted: Sequence[CallId]) -> AsyncIterator[Ve
         for call in wanted:
             yield await _reconciled(calls, call)
         return
+    async for verdict in _all_reconciled(calls):
+        yield verdict
+
+
+async def _all_reconciled(calls: Calls) -> AsyncIterator[Verdict]:
     seen = set[CallId]()
-    damaged: list[Finding] = []
     if calls.archive is not None and calls.only is not Where.LIVE:
-        async for _, one in calls.archive.linked_calls(damaged=damaged):
+        async for _, one in calls.archive.linked_calls():
             if one.call not in seen:
                 seen.add(one.call)
                 yield await _reconciled(calls, one.call)
@@ -176,8 +178,9 @@ async def reconciled(calls: Calls, wanted: Sequence[CallId]) -> AsyncIterator[Ve
         async for call in calls.live.gone():
             if call not in seen and calls.archive is not None:
                 yield await _reconciled(calls, call)
-    for finding in damaged:
-        yield Verdict(None, [finding], "")
+    if calls.archive is not None and calls.only is not Where.LIVE:
+        for finding in await calls.archive.chain_faults():
+            yield Verdict(None, [finding], "")
 
 
 async def _reconciled(calls: Calls, call: CallId) -> Verdict:
@@ -188,6 +191,7 @@ async def _reconciled(calls: Calls, call: CallId) -> Verdict:
     if not first.entries:
         return Verdict(call, verify(first), "")
     findings, tally = reconcile(first)
+    findings = [*_against(copies), *findings]
     parts = [f"{len(first.entries)} events in the {first.where} copy; CCM: {tally.text}"]
     if len(copies) == 2:
         findings += compare(*copies)
@@ -195,3 +199,10 @@ async def _reconciled(calls: Calls, call: CallId) -> Verdict:
     elif first.where is Where.LIVE and calls.archive is not None and wire_type(first.events[-1]) == CLOSING_TYPE:
         findings.append(found(Code.NOT_ARCHIVED, call, "the archive", "the call has ended and is not sealed yet"))
     return Verdict(call, findings, f"{call}: {'; '.join(parts)}; no difference")
+
+
+def _against(copies: Sequence[Record]) -> list[Finding]:
+    """What speaks against the archive's copy: one that was replaced agrees with itself."""
+    against = [one for record in copies if record.where is Where.ARCHIVE for one in record.findings if one.is_fault]
+    # Beside the live log a file may wait for its link: the bytes are compared anyhow.
+    return [one for one in against if len(copies) == 1 or one.code != ArchiveCode.NOT_LINKED]

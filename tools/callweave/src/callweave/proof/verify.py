@@ -20,7 +20,7 @@ from call_events.registry import CLOSING_TYPE, OPENING_TYPE, SCHEMAS, UnknownDat
 from callweave.proof.findings import Code, Finding, found, numbers
 from callweave.sources.record import Record, StoredReceipt
 
-_UNFINISHED = "unfinished"
+_UNFINISHED, _DELIVERED = "unfinished", "delivered"
 _VERSIONED = re.compile(r"(.+)\.v\d+")
 _KINDS = {name.rpartition(".v")[0] for name in SCHEMAS}
 
@@ -31,7 +31,8 @@ def verify(record: Record) -> list[Finding]:
         return list(record.findings)
     if not record.entries:
         return [found(Code.STREAM_MISSING, record.call, "the log", "it is listed as a live call and has no events")]
-    own = [*_numbering(record), *_identities(record), *_frame(record), *_index(record), *_receipts(record)]
+    own = [*_numbering(record), *_identities(record), *_frame(record), *_index(record), *_overwritten(record)]
+    own += _receipts(record)
     known = {finding.code for finding in record.findings}
     # What the archive has told about its file in its own words is not told again in ours.
     return [*record.findings, *(one for one in own if one.code not in known), *_strangers(record)]
@@ -128,9 +129,6 @@ def _index(record: Record) -> Iterator[Finding]:
         elif noted is not None and noted not in seqs:
             yield found(Code.INDEX_WRONG, record.call, place, f"the index says that it stands at {noted}")
     undecodable = {event.seq for event in record.events if _is_undecodable(event)}
-    for seq in sorted(undecodable.intersection(record.index.values())):
-        text = "the index has the id of an event there, and these bytes have none: they were changed"
-        yield found(Code.OVERWRITTEN, record.call, f"event {seq}", text)
     there = {event.seq for event in record.events} - undecodable
     for event_id, noted in record.index.items():
         if event_id not in places and noted in there:
@@ -142,6 +140,18 @@ def _index(record: Record) -> Iterator[Finding]:
     twice = [place for place, count in Counter(record.index.values()).items() if count > 1]
     if twice:
         yield found(Code.INDEX_WRONG, record.call, f"event {numbers(sorted(twice))}", "two ids stand for one place")
+
+
+def _overwritten(record: Record) -> Iterator[Finding]:
+    """What is no event now and was one once: the index has its id, or a group has delivered it."""
+    indexed = set((record.index or {}).values())
+    receipts = [one for stored in record.receipts.values() for one in map(readable, stored) if one is not None]
+    delivered = {one.seq for one in receipts if one.outcome == _DELIVERED}
+    for event in record.events:
+        if _is_undecodable(event) and event.seq in indexed | delivered:
+            knows = "the index has the id of an event there" if event.seq in indexed else "a receipt says it was sent"
+            text = f"{knows}, and these bytes are none: they were changed"
+            yield found(Code.OVERWRITTEN, record.call, f"event {event.seq}", text)
 
 
 def _receipts(record: Record) -> Iterator[Finding]:

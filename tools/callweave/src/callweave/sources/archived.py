@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import orjson
@@ -12,12 +12,12 @@ from call_archive.errors import ArchiveError, BadObject, NotThere
 from call_archive.findings import Code as ArchiveCode
 from call_archive.findings import Finding as ArchiveFinding
 from call_archive.model import Header, LinkedCall, SealedCall
-from call_archive.paths import CHAIN, call_path, link_path
-from call_archive.ports import Head, Store
+from call_archive.paths import CHAIN, call_path
+from call_archive.ports import Head, HeadKeeper, Store
 from call_archive.sealed import inspect_sealed
 from call_archive.signing import Verifier, load_verifier
 from call_archive.stores import S3Options, open_store
-from call_archive.verify import ChainReport, removed_text, verify_archive, verify_call, verify_link
+from call_archive.verify import ChainReader, ChainReport, removed_text, verify_archive, verify_call
 from call_events.ids import CallId
 from callweave.proof.findings import Finding, of_archive
 from callweave.readings import NotRecorded, Reading
@@ -54,21 +54,53 @@ class ArchivedCalls:
         self.archive = Archive(store)
         self.readings = StoredReadings(store)
         self._verifier = verifier
+        #: Where the newest link is remembered outside of the archive, if there is such a place.
+        self.keeper: HeadKeeper | None = None
+        self._reader = ChainReader(self.archive, verifier=verifier)
+        self._told: list[ArchiveFinding] = []
+        self._is_read = False
 
     async def load(self, call: CallId) -> Record | None:
-        """The sealed call, and what its file says against itself or the chain against it."""
+        """The sealed call, and what its file says against itself or the chain against it.
+
+        The whole chain is read, once for all calls: a file's own time of sealing proves nothing until its link does,
+        and a link that is gone or forged may be the one that named other bytes.
+        """
         path = call_path(call)
         try:
             content = await self.store.read(path)
         except NotThere:
             return None
         sealed = inspect_sealed(content, path=path, tell=lambda *_: None)
-        linked, link = (None, []) if sealed is None else await self._linked(sealed)
-        found = await verify_call(self.archive, call, linked=linked, content=content)
-        findings = [of_archive(one) for one in (*found, *link)]
+        await self._read_chain()
+        report = self._reader.report
+        linked = report.calls.get(call)
+        findings = [*await verify_call(self.archive, call, linked=linked, content=content)]
+        findings += [one for one in self._told if one.call in (None, call)]
+        if linked is None:
+            text = "no link of the chain names it; an archiver that has just sealed it links it within seconds"
+            findings.append(ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text))
+        if call in report.removed:
+            number = report.removed[call][1].link.number
+            text = f"link {number} says that its content was removed, but it is there; erase it again"
+            findings.append(ArchiveFinding(ArchiveCode.STILL_THERE, call, path, text))
+        told = [of_archive(one) for one in findings]
         if sealed is None:
-            return Record(call=call, where=Where.ARCHIVE, entries=(), findings=tuple(findings))
-        return as_record(sealed, Where.ARCHIVE, findings)
+            return Record(call=call, where=Where.ARCHIVE, entries=(), findings=tuple(told))
+        return as_record(sealed, Where.ARCHIVE, told)
+
+    async def chain_faults(self) -> list[Finding]:
+        """What is wrong with the chain itself, whichever call it concerns."""
+        await self._read_chain()
+        return [of_archive(one) for one in self._told if one.call is None]
+
+    async def _read_chain(self) -> None:
+        """All of it, then only what is new. The remembered head is asked first: the chain may only be longer."""
+        known = None
+        if not self._is_read and self.keeper is not None:
+            known = await self.keeper.newest()
+        self._told += [one async for one in self._reader.run(known_head=known)]
+        self._is_read = True
 
     async def ids(self) -> AsyncIterator[tuple[CallId, float]]:
         """See ``ports.CallSource``: the newest link first."""
@@ -76,29 +108,20 @@ class ArchivedCalls:
             at = one.opened_at or one.closed_at
             yield one.call, 0.0 if at is None else at.timestamp()
 
-    async def linked_calls(
-        self, *, until: date | None = None, damaged: list[Finding] | None = None
-    ) -> AsyncIterator[tuple[date, LinkedCall]]:
+    async def linked_calls(self, *, until: date | None = None) -> AsyncIterator[tuple[date, LinkedCall]]:
         """Every call that was ever sealed and the day of its link, newest link first.
 
-        Links that are missing or cannot be read are passed over, and told in ``damaged``.
+        Links that are missing or cannot be read are passed over: :meth:`chain_faults` tells of them.
         """
-        last = await self.archive.last_number()
-        if until is not None:
-            midnight = datetime.combine(until + timedelta(days=1), time(), UTC)
-            last = await self.archive.first_number_since(midnight, last) - 1
-        for number in range(last, 0, -1):
+        for number in range(await self.archive.last_number(), 0, -1):
             try:
                 stored = await self.archive.link(number)
-            except (NotThere, BadObject) as error:
-                if damaged is not None:
-                    gone = isinstance(error, NotThere)
-                    code = ArchiveCode.LINK_MISSING if gone else ArchiveCode.LINK_UNREADABLE
-                    text = f"link {number} is gone" if gone else "its bytes are no link"
-                    damaged.append(of_archive(ArchiveFinding(code, None, link_path(number), text)))
+            except (NotThere, BadObject):
                 continue
-            for one in reversed(stored.link.calls):
-                yield date.fromisoformat(stored.link.day), one
+            day = date.fromisoformat(stored.link.day)
+            if until is None or day <= until:
+                for one in reversed(stored.link.calls):
+                    yield day, one
 
     async def header(self, call: CallId) -> Header | None:
         """What a call can be found by; nothing if its content is gone or cannot be read."""
@@ -125,32 +148,12 @@ class ArchivedCalls:
         async for one in verify_archive(self.archive, known_head=known_head, verifier=self._verifier, report=report):
             yield of_archive(one)
 
-    async def _linked(self, sealed: SealedCall) -> tuple[LinkedCall | None, list[ArchiveFinding]]:
-        """As its link names it, of the day on which it was sealed or a later one, and what is wrong with that link."""
-        call, path = sealed.call, call_path(sealed.call)
-        try:
-            async for stored, one in self.archive.linked(since=sealed.manifest.sealed_at.date()):
-                if one.call == call:
-                    return one, await verify_link(self.archive, stored, verifier=self._verifier)
-        except BadObject as error:
-            return None, [ArchiveFinding(ArchiveCode.LINK_UNREADABLE, None, CHAIN, str(error))]
-        text = "no link of the chain names it; an archiver that has just sealed it links it within seconds"
-        return None, [ArchiveFinding(ArchiveCode.NOT_LINKED, call, path, text)]
-
     async def is_linked(self, call: CallId) -> bool:
         """Whether the chain says that the call was sealed. Reads all of it."""
         async for _, one in self.linked_calls():
             if one.call == call:
                 return True
         return False
-
-    async def cut(self, known: Head | None) -> Finding | None:
-        """Whether the chain ends before the link that is remembered outside as the newest."""
-        last = await self.archive.last_number()
-        if known is None or known.number <= last:
-            return None
-        text = f"link {known.number} was written, but the newest here is {last}: the end of the chain is gone"
-        return of_archive(ArchiveFinding(ArchiveCode.CHAIN_CUT, None, link_path(known.number), text))
 
 
 def as_record(sealed: SealedCall, where: Where, findings: Iterable[Finding]) -> Record:

@@ -12,12 +12,13 @@ from pathlib import Path
 import zstandard
 
 from call_archive.archive import Archive
+from call_archive.errors import BadObject
 from call_archive.findings import Code as ArchiveCode
 from call_archive.findings import Finding as ArchiveFinding
 from call_archive.model import Header, Manifest, StoredEvent
 from call_archive.model import StoredReceipt as SealedReceipt
 from call_archive.paths import call_path
-from call_archive.sealed import inspect_sealed, write_sealed
+from call_archive.sealed import inspect_sealed, unpacked, write_sealed
 from call_archive.summary import summary_of
 from call_events.errors import CallEventsError
 from call_events.ids import CallId
@@ -118,14 +119,7 @@ def read_file(path: Path) -> Record:
 
 
 def _unpacked(content: bytes, path: str) -> bytes:
-    lines = b""
     try:
-        while content:
-            unpacker = zstandard.ZstdDecompressor().decompressobj()
-            lines += unpacker.decompress(content)
-            if not unpacker.eof:
-                raise NoExport(f"{path} ends in the middle; callweave verify --from archive tells more")
-            content = unpacker.unused_data
-    except zstandard.ZstdError:
-        raise NoExport(f"{path} cannot be unpacked; callweave verify --from archive tells more") from None
-    return lines
+        return b"".join(unpacked(content, path))
+    except BadObject as error:
+        raise NoExport(f"{error}; callweave verify --from archive tells more") from None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
+from call_archive.head import RedisHead
 from call_events.errors import BadSetting, CallEventsError
 from call_events.ids import CallId
 from callweave.log_access import is_configured, open_redis
@@ -109,6 +110,8 @@ async def open_calls(
         redis = None
         if archived is None or only is Where.LIVE or is_configured(settings):
             redis = await stack.enter_async_context(open_redis(settings))
+        if archived is not None and redis is not None:
+            archived.keeper = RedisHead(redis)
         live = LiveCalls(redis) if redis is not None else None
         book: ReadingBook
         if redis is not None:
