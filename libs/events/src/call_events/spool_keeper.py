@@ -21,11 +21,12 @@ or were changed, are kept in ``refused/`` with the reason, counted, and told: a 
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -40,6 +41,8 @@ from call_events.spool import Line, Spool, read_lines, sync_directory
 from call_events.telling import way
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 REFUSED = "refused"
 #: Types, by the beginning of their names, that tell of the past and change nothing of how a call goes on.
@@ -102,51 +105,39 @@ class SpoolKeeper:
                 if not is_orphan:
                     done = Replayed(done.files, done.events, done.refused, done.left + 1)
                     continue
-                try:
-                    events, refused = await self._replay(path)
-                except OSError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - the keeper's edge: one file's trouble stays that file's
-                    self._tell(path, error)
+                brought = await self._tried(path, self._replay(path))
+                if brought is None:
                     done = Replayed(done.files, done.events, done.refused, done.left + 1)
                     continue
+                events, refused = brought
                 await asyncio.to_thread(path.unlink)
                 done = Replayed(done.files + 1, done.events + events, done.refused + refused, done.left)
                 log.info("spool.replayed", file=path.name, events=events, refused=refused)
         for path in await asyncio.to_thread(partial(self._spool.bequests, min_age_s=self._bequests_after_s)):
-            if await self._execute(path):
+            if await self._tried(path, self._execute(path)) is not None:
                 await asyncio.to_thread(partial(path.unlink, missing_ok=True))
         await asyncio.to_thread(self._measure)
         return done
 
-    async def _execute(self, path: Path) -> bool:
-        """Append again what the log's server may have forgotten since; false while the log does not answer."""
-        counts = dict.fromkeys(("restored", "there", "refused"), 0)
+    async def _tried(self, path: Path, bringing: Coroutine[Any, Any, T]) -> T | None:
+        """What came of a file; nothing if it cannot be brought into the log now. Told once for each file, but not of a
+        log that is away: that is nobody's fault.
+
+        Raises:
+            OSError: the directory cannot be read or written.
+        """
         try:
-            for line in await asyncio.to_thread(_lines, path):
-                if line.whole:
-                    counts[await self._again(line.raw)] += 1
+            return await bringing
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 - as above
+        except LogUnavailable:
+            return None
+        except Exception as error:  # noqa: BLE001 - the keeper's edge: one file's trouble stays that file's
             self._tell(path, error)
-            return False
-        for result, count in counts.items():
-            metrics.JOURNAL_REPLAYED.labels(result).inc(count)
-        if counts["restored"] or counts["refused"]:
-            log.warning("spool.bequest_executed", file=path.name, **counts)
-        return True
-
-    async def _again(self, raw: bytes) -> str:
-        try:
-            appended = await self._log.append(decode(raw), first_wins=True)
-        except (AppendRefused, BadEvent):
-            return "refused"
-        return "there" if appended.duplicate else "restored"
+            return None
 
     def _tell(self, path: Path, error: Exception) -> None:
-        """Once for each file; a log that is away is nobody's fault."""
-        if isinstance(error, LogUnavailable) or path.name in self._told:
+        if path.name in self._told:
             return
         self._told.add(path.name)
         log.error(
@@ -156,6 +147,25 @@ class SpoolKeeper:
             way=way(error),
             mend="the keys of the call that the file is named after are not what they must be; it is tried again",
         )
+
+    async def _execute(self, path: Path) -> dict[str, int]:
+        """Append again what the log's server may have forgotten since."""
+        counts = dict.fromkeys(("restored", "there", "refused"), 0)
+        for line in await asyncio.to_thread(_lines, path):
+            if line.whole:
+                counts[await self._again(line.raw)] += 1
+        for result, count in counts.items():
+            metrics.JOURNAL_REPLAYED.labels(result).inc(count)
+        if counts["restored"] or counts["refused"]:
+            log.warning("spool.bequest_executed", file=path.name, **counts)
+        return counts
+
+    async def _again(self, raw: bytes) -> str:
+        try:
+            appended = await self._log.append(decode(raw), first_wins=True)
+        except (AppendRefused, BadEvent):
+            return "refused"
+        return "there" if appended.duplicate else "restored"
 
     async def _replay(self, path: Path) -> tuple[int, int]:
         """Append one file's records; how many were appended (or there already), and how many were refused."""

@@ -1,8 +1,8 @@
 """Lets sealed calls go from Redis: soon after their commit; what was missed then (a crash in between), by a sweep."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -13,6 +13,8 @@ from call_events.ports import Clock
 from call_events.telling import way
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 #: The commit comes right after the handler's answer; so often and so far apart it is awaited, then the sweep sees to
 #: it.
@@ -117,46 +119,42 @@ class Departures:
             )
 
     async def _let_go(self, call: CallId) -> Going:
-        """One call whose keys are not what they must be stays; the others go on."""
-        try:
-            going = await self._leaving.let_go(call)
-        except LogUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - the sweep's edge: one call's trouble stays that call's
-            self._tell(call, error)
+        going = await self._asked(call, self._leaving.let_go(call))
+        if going is None:
             return Going.WAITS
         self._told.discard(call)
         return going
 
-    def _tell(self, call: CallId, error: Exception) -> None:
-        if call not in self._told:
-            self._told.add(call)
-            log.error(
-                "archive.cannot_look_at_call",
-                call=call,
-                error=type(error).__name__,
-                way=way(error),
-                mend="its keys are not what they must be: callweave verify; it is looked at again with every sweep",
-            )
-
     async def _waiting(self, call: CallId) -> _Waiting:
         if call in self._told:
             return _Waiting()
-        try:
-            last_at = await self._leaving.last_at(call)
-        except LogUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - as when it is let go
-            self._tell(call, error)
-            return _Waiting()
-        return _Waiting(0.0 if last_at is None else (self._clock.now() - last_at).total_seconds(), call)
+        last_at = await self._asked(call, self._leaving.last_at(call))
+        return _Waiting() if last_at is None else _Waiting((self._clock.now() - last_at).total_seconds(), call)
 
     async def _waits_for(self, call: CallId) -> Sequence[str]:
-        try:
-            groups = await self._leaving.waits_for(call)
-        except LogUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - as when it is let go
-            self._tell(call, error)
+        groups = await self._asked(call, self._leaving.waits_for(call))
+        if groups is None:
             return "not known: its keys are not what they must be"
         return groups or "none: it was passed over, and is not sealed"
+
+    async def _asked(self, call: CallId, asking: Awaitable[T]) -> T | None:
+        """The answer about one call; nothing if its keys are not what they must be. It stays, and the others go on."""
+        try:
+            return await asking
+        except LogUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - the sweep's edge: one call's trouble stays that call's
+            self._tell(call, error)
+            return None
+
+    def _tell(self, call: CallId, error: Exception) -> None:
+        if call in self._told:
+            return
+        self._told.add(call)
+        log.error(
+            "archive.cannot_look_at_call",
+            call=call,
+            error=type(error).__name__,
+            way=way(error),
+            mend="its keys are not what they must be: callweave verify; it is looked at again with every sweep",
+        )
