@@ -57,8 +57,6 @@ class Emitter:
         self._limit = queue_limit
         #: Not in the log as far as we know, oldest first. Those on disk only come behind them.
         self._pending: deque[AnyEvent] = deque()
-        #: So many of the file's first lines are done with: what was appended before there was one, and since.
-        self._spooled_done = 0
         self._safety = Safety(call, spool)
         #: Set whenever something was queued, appended or written down.
         self._changed = asyncio.Event()
@@ -110,13 +108,11 @@ class Emitter:
         try:
             raw = encode(event)
         except BadEvent as error:  # too large for a log: it must not stop those behind it
-            metrics.DROPPED.inc()
-            log.critical("events.dropped", call=self._call, type=data.TYPE, why=str(error))
+            self._drop(data, str(error))
             return
         if self._on_disk_only or len(self._pending) >= self._limit:
             if not self._safety.works or self._safety.unwritten >= self._limit:
-                metrics.DROPPED.inc()
-                log.critical("events.dropped", call=self._call, type=data.TYPE, waiting=self._waiting)
+                self._drop(data, "neither memory nor the disk has room")
                 return
             self._safety.add(raw)
         else:
@@ -178,9 +174,7 @@ class Emitter:
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
-                metrics.DROPPED.inc()
-                type_, why = self._pending[0].data.TYPE, type(error).__name__
-                log.critical("events.dropped", call=self._call, type=type_, why=why, waiting=self._waiting)
+                self._drop(self._pending[0].data, type(error).__name__)
                 self._done()  # an event that cannot be written must not stop those behind it when this is run again
                 raise
             self._done()
@@ -193,12 +187,10 @@ class Emitter:
                 self._changed.set()
             elif self._safety.active and not self._waiting:
                 self._safety.finish()
-                self._spooled_done = 0
             elif (due := self._safety.due_in()) == 0:
                 # The server that is away may come back without its last second, when we are no more: that goes first.
                 recent = self._log.recent(self._call)
-                self._spooled_done = len(recent)
-                self._safety.begin([*recent, *map(encode, self._pending)])
+                self._safety.begin([*recent, *map(encode, self._pending)], done=len(recent))
                 log.warning("events.spooled", call=self._call, events=len(self._pending))
             else:
                 await self._safety.stirred(due)
@@ -234,9 +226,7 @@ class Emitter:
     @property
     def _on_disk_only(self) -> int:
         """Events that memory had no room for."""
-        if not self._safety.active:
-            return 0
-        return self._safety.count - self._spooled_done - len(self._pending)
+        return max(0, self._safety.left - len(self._pending))
 
     @property
     def _waiting(self) -> int:
@@ -248,9 +238,13 @@ class Emitter:
         if self._safety.unwritten:
             await self._change()
             return
-        lines = await self._safety.read(after=self._spooled_done, limit=min(self._limit, _TAKEN_AT_ONCE))
+        lines = await self._safety.read(limit=min(self._limit, _TAKEN_AT_ONCE))
         self._pending.extend(map(decode, lines))
         self._safety.waits(asyncio.get_running_loop().time())
+
+    def _drop(self, data: EventData, why: str) -> None:
+        metrics.DROPPED.inc()
+        log.critical("events.dropped", call=self._call, type=data.TYPE, why=why, waiting=self._waiting)
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -258,8 +252,7 @@ class Emitter:
 
     def _done(self) -> None:
         self._pending.popleft()
-        if self._safety.active:
-            self._spooled_done += 1
+        self._safety.done()
         self._safety.waits(asyncio.get_running_loop().time() if self._pending else None)
         self._changed.set()
 

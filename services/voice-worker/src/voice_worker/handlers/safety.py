@@ -39,6 +39,8 @@ class Safety:
         self._writing: tuple[list[bytes], asyncio.Future[None]] | None = None
         self._active = False
         self._written = 0
+        #: So many of the file's first lines are done with: what was appended before there was one, and since.
+        self._done = 0
         self._failing = False
         #: Loop seconds since when the oldest event waits for the log; absent: none does.
         self._waits_since: float | None = None
@@ -60,19 +62,24 @@ class Safety:
         return self._active and not self._failing
 
     @property
-    def count(self) -> int:
-        """Events that were put down since there is a file."""
-        return self._written + len(self._unwritten)
+    def left(self) -> int:
+        """Events that were put down, and are not in the log as far as is known; none without a file."""
+        return self._written + len(self._unwritten) - self._done if self._active else 0
 
     def waits(self, since: float | None) -> None:
         """Told whenever the oldest event that the log lacks is another one: since when (loop seconds), or none is."""
         self._waits_since = since
         self._stir.set()
 
-    def begin(self, events: Iterable[bytes]) -> None:
-        """Put down what waits now."""
-        self._active, self._written = True, 0
+    def begin(self, events: Iterable[bytes], *, done: int = 0) -> None:
+        """Put down what waits now, behind so many that the log has taken before."""
+        self._active, self._written, self._done = True, 0, done
         self.add(*events)
+
+    def done(self) -> None:
+        """The oldest event that waited is in the log, or never will be."""
+        if self._active:
+            self._done += 1
 
     def add(self, *events: bytes) -> None:
         """Put these down behind the others."""
@@ -126,10 +133,10 @@ class Safety:
         self._written += len(block)
         metrics.SPOOLED.inc(len(block))
 
-    async def read(self, *, after: int, limit: int) -> list[bytes]:
-        """Events of the file behind the first ``after``."""
+    async def read(self, *, limit: int) -> list[bytes]:
+        """The next events of the file that are not done with."""
         assert self._spool is not None, "begun"
-        return await asyncio.to_thread(self._spool.read, after=after, limit=limit)
+        return await asyncio.to_thread(self._spool.read, after=self._done, limit=limit)
 
     def finish(self) -> None:
         """The log has everything: the file goes. At once, for what is emitted next needs another one."""
